@@ -1,0 +1,1 @@
+"""The coordinator: plans an experiment, enqueues its jobs, aggregates their scores."""

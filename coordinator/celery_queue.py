@@ -1,0 +1,93 @@
+"""The job queue over Celery."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from pydantic import ValidationError
+
+from coordinator.dispatch import JobQueue
+from shared.errors import BrokerUnavailable, NoWorker
+from shared.models import Job, Receipt, Status
+from shared.queue import connection_errors, send_job
+
+
+class CeleryQueue(JobQueue):
+    """Sends jobs with Celery and hears of their ends through its result backend."""
+
+    def __init__(
+        self, app: Celery, where: str, wait: bool = True, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        """``where`` names the broker in sentences; ``wait``: whether to go on when no worker listens.
+
+        ``watch`` is called between receipts; it raises where there is no sense in waiting for more.
+        """
+        self._app = app
+        self._where = where
+        self._wait = wait
+        self._watch = watch
+        self._received: deque[tuple[Job, int, Receipt]] = deque()
+        self._errors = connection_errors(app)
+
+    def send(self, job: Job, attempt: int) -> None:
+        try:
+            pending = send_job(self._app, job, attempt)
+        except self._errors as error:
+            raise BrokerUnavailable(f"The broker at {self._where} did not take a job: {error}.") from None
+
+        def arrived(answer: Any) -> None:
+            self._received.append((job, attempt, read_receipt(answer.state, answer.result)))
+            # A pending result and its promise refer to each other; let both go now rather than at the next collection.
+            self._app.backend.remove_pending_result(pending)
+
+        pending.then(arrived, on_error=arrived)
+
+    def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
+        self._watch()
+        consumer = self._app.backend.result_consumer
+        try:
+            if not self._received:
+                consumer.drain_events(timeout=timeout)
+            while self._drain_more(consumer):
+                continue
+        except TimeoutError:
+            pass  # nothing came in time
+        except (*self._errors, RuntimeError) as error:
+            raise BrokerUnavailable(f"The broker at {self._where} went away: {error}.") from None
+        received = list(self._received)
+        self._received.clear()
+        return received
+
+    def _drain_more(self, consumer: Any) -> bool:
+        before = len(self._received)
+        consumer.drain_events(timeout=0)
+        return len(self._received) > before
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._app.close()
+
+    def __enter__(self) -> "CeleryQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def complaint(self) -> str | None:
+        if self._app.control.ping(timeout=2.0):
+            return None
+        sentence = f"No worker is listening on {self._where}. Start one: scaffoldry worker --broker-url {self._where}"
+        if not self._wait:
+            raise NoWorker(sentence)
+        return sentence
+
+
+def read_receipt(state: str, result: Any) -> Receipt:
+    """A receipt from what Celery says came of a task; a task that failed or was lost is our machinery's failure."""
+    if state == "SUCCESS":
+        try:
+            return Receipt.model_validate(result)
+        except ValidationError:
+            return Receipt(status=Status.INFRA_ERROR, error_message="The worker's answer is of another version.")
+    return Receipt(status=Status.INFRA_ERROR, error_message=f"The worker lost the run ({state.lower()}: {result}).")

@@ -1,0 +1,132 @@
+"""Getting an iteration's jobs done: enqueue a window of them, listen for receipts, try again what our side failed."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from coordinator.report.base import Reporter
+from shared.errors import Cancelled
+from shared.file_manager import ExperimentFileManager
+from shared.models import Job, Plan, Receipt, RunResult, Status
+
+MAX_ATTEMPTS = 3
+"""How often a job that our own machinery failed is tried before it is quarantined."""
+SMALLEST_WINDOW = 64
+"""Jobs on the queue at once, at least; with many workers four for each of their slots."""
+
+OnReceipt = Callable[[Job, int, Receipt], None]
+
+
+class JobQueue(ABC):
+    """The way to the workers. Receipts may be late, doubled or lost: the committed result is the truth."""
+
+    @abstractmethod
+    def send(self, job: Job, attempt: int) -> None:
+        """Put an attempt on the queue; raises BrokerUnavailable where the broker does not take it."""
+
+    @abstractmethod
+    def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
+        """What has come back, waiting up to ``timeout`` seconds for the first."""
+
+    @abstractmethod
+    def complaint(self) -> str | None:
+        """A sentence about why nothing may be coming back (no worker is listening), or None."""
+
+
+@dataclass
+class Dispatch:
+    """One iteration's dispatch. ``stall_after``: seconds of silence after which receipts are taken for lost."""
+
+    files: ExperimentFileManager
+    plan: Plan
+    queue: JobQueue
+    reporter: Reporter
+    stall_after: float
+    on_complaint: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _outstanding: dict[Job, int] = field(default_factory=dict)
+    _slots: dict[str, int] = field(default_factory=dict)
+    _heard: float = 0.0
+    _complained: float = 0.0
+
+    def run(self, jobs: Iterator[Job]) -> None:
+        """Bring every job to a committed result or into quarantine."""
+        self._heard = self._complained = self.clock()
+        exhausted = False
+        while not exhausted or self._outstanding:
+            while not exhausted and len(self._outstanding) < self._window():
+                job = next(jobs, None)
+                if job is None:
+                    exhausted = True
+                else:
+                    self._send(job, attempt=1)
+            for job, attempt, receipt in self.queue.receive(timeout=0.25) if self._outstanding else ():
+                self._receive(job, attempt, receipt)
+            self.reporter.tick()
+            self._mind_silence()
+
+    def _window(self) -> int:
+        return max(SMALLEST_WINDOW, 4 * sum(self._slots.values()))
+
+    def _send(self, job: Job, attempt: int) -> None:
+        self._outstanding[job] = attempt
+        self.queue.send(job, attempt)
+
+    def _receive(self, job: Job, attempt: int, receipt: Receipt) -> None:
+        self._heard = self.clock()
+        self._slots[receipt.worker] = max(receipt.slots, 1)
+        if self._outstanding.get(job) != attempt:
+            return  # a receipt that came twice, or of an attempt that was given up
+        del self._outstanding[job]
+        if receipt.cancelled:
+            raise Cancelled(f"{self.plan.experiment} was cancelled.")
+        if receipt.status.counts:
+            self.files.release(job)
+            self.reporter.run_finished(job, receipt)
+        elif attempt < MAX_ATTEMPTS:
+            self.reporter.run_retried(job, receipt)
+            self._send(job, attempt + 1)
+        else:
+            self.files.quarantine(quarantine_record(self.plan, job, attempt, receipt))
+            self.reporter.run_quarantined(job, receipt)
+
+    def _mind_silence(self) -> None:
+        now = self.clock()
+        if now - self._heard > 10 and now - self._complained > 10:
+            self._complained = now
+            complaint = self.queue.complaint()
+            if complaint:
+                self.on_complaint(complaint)
+        if self._outstanding and now - self._heard > self.stall_after:
+            self._send_again()
+
+    def _send_again(self) -> None:
+        """Look on the volume for what came of the silent jobs, and enqueue those that nothing came of."""
+        self._heard = self.clock()
+        self.stall_after *= 2  # jobs of other experiments may be in front of ours
+        for job, attempt in list(self._outstanding.items()):
+            result = self.files.load_result(job)
+            if result is not None:
+                self._receive(job, attempt, Receipt.of(result))
+            else:
+                self._send(job, attempt)
+
+
+def quarantine_record(plan: Plan, job: Job, attempt: int, receipt: Receipt) -> RunResult:
+    """Why a job has no result, in the form of one: an ``infra_error`` without a score."""
+    now = datetime.now(UTC)
+    return RunResult(
+        **job.model_dump(),
+        example_id=plan.runs[job.run_type].id,
+        status=Status.INFRA_ERROR,
+        score=None,
+        execution_time=receipt.seconds,
+        error_message=receipt.error_message,
+        usage=receipt.usage,
+        attempt=attempt,
+        worker=receipt.worker,
+        started_at=now,
+        finished_at=now,
+    )

@@ -1,0 +1,1 @@
+"""Where scaffolds come from, one module per proposer."""

@@ -1,0 +1,1 @@
+"""What people see of an experiment, while it runs and afterwards."""

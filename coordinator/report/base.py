@@ -1,0 +1,68 @@
+"""What is told of an experiment while it runs."""
+
+from abc import ABC, abstractmethod
+
+from shared.models import Details, Job, Plan, Receipt, RunResult
+from shared.models.base import Frozen
+
+
+class Summary(Frozen):
+    """How an experiment stands when the coordinator stops."""
+
+    directory: str
+    experiment: str
+    complete: bool
+    """Every planned run has a committed result."""
+    quarantined: int = 0
+    scorer_errors: int = 0
+    interrupted: bool = False
+    seconds: float = 0.0
+    details: tuple[Details, ...] = ()
+    """One per iteration that has scores."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete; 1 finished with quarantined runs or scorer errors; 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if self.complete and not self.quarantined and not self.scorer_errors else 1
+
+
+class Reporter(ABC):
+    """Told of everything in order; shows it as it sees fit. Talk goes to stderr, data (``--json``, tables) to stdout."""
+
+    @abstractmethod
+    def iteration_started(self, plan: Plan) -> None:
+        """An iteration's jobs are about to be enqueued."""
+
+    @abstractmethod
+    def run_restored(self, result: RunResult) -> None:
+        """A run that an earlier session committed was found."""
+
+    @abstractmethod
+    def run_finished(self, job: Job, receipt: Receipt) -> None:
+        """A run was committed."""
+
+    @abstractmethod
+    def run_retried(self, job: Job, receipt: Receipt) -> None:
+        """An attempt failed for a reason of our own and is made again."""
+
+    @abstractmethod
+    def run_quarantined(self, job: Job, receipt: Receipt) -> None:
+        """The last attempt failed for a reason of our own."""
+
+    @abstractmethod
+    def say(self, message: str) -> None:
+        """A sentence for the user (no worker is listening, the broker is gone, ...)."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """Called a few times a second, so that a clock can move."""
+
+    @abstractmethod
+    def finished(self, summary: Summary) -> None:
+        """The experiment is over, complete or not."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        return None

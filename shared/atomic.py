@@ -1,0 +1,97 @@
+"""Writing files whole or not at all, and reading them back with their digest checked. Knows no layout."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared.errors import CorruptFile
+
+TEMPORARY = ".tmp-"
+"""Prefix of names that no reader takes for a file of ours."""
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``, replacing what was there in one step. OSError leaves ``path`` as it was."""
+    _write(path, data, os.replace)
+
+
+def write_first(path: Path, data: bytes) -> bool:
+    """Write ``data`` to ``path`` unless it exists already; whether this call was the one that wrote it."""
+    try:
+        _write(path, data, os.link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+    descriptor = _create(temporary)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # whatever the umask: containers and other hosts read it
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def _create(path: Path) -> int:
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The same bytes for the same value: sorted keys, two-space indent, UTF-8, no NaN, a newline at the end."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False)
+    return (text + "\n").encode("utf-8", errors="replace")
+
+
+def seal(record: dict[str, Any]) -> bytes:
+    """``record`` as canonical JSON with the digest of itself in the field ``digest``."""
+    return canonical_json({**record, "digest": _digest(record)})
+
+
+def unseal(data: bytes, path: Path) -> dict[str, Any]:
+    """The record in ``data``; raises CorruptFile naming ``path`` where it does not parse or fails its digest."""
+    record = parse_object(data, path)
+    digest = record.pop("digest", None)
+    if digest != _digest(record):
+        raise CorruptFile(f"{path} fails its digest: it is not what was written. Remove it to have the run done again.")
+    return record
+
+
+def parse_object(data: bytes, path: Path) -> dict[str, Any]:
+    """The JSON object in ``data``; raises CorruptFile naming ``path`` where there is none."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise CorruptFile(f"{path} is not valid JSON ({error}); restore it from a copy or remove it.") from None
+    if not isinstance(value, dict):
+        raise CorruptFile(f"{path} holds no JSON object; restore it from a copy or remove it.")
+    return value
+
+
+def _digest(record: dict[str, Any]) -> str:
+    text = json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

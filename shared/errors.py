@@ -1,0 +1,84 @@
+"""Every error Scaffoldry raises on purpose. Each message is a sentence: what happened, where, what to do."""
+
+
+class ScaffoldryError(Exception):
+    """Scaffoldry cannot go on."""
+
+    exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class UsageError(ScaffoldryError):
+    """Something that was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class InvalidId(UsageError, ValueError):
+    """A name is not a valid id."""
+
+
+class SpecError(UsageError):
+    """The experiment's spec cannot be used."""
+
+
+class SpecChanged(UsageError):
+    """The spec is not the one the experiment was started with."""
+
+
+class DatasetError(UsageError):
+    """A dataset cannot be used."""
+
+
+class UnknownName(UsageError):
+    """No plug-in or model has that name."""
+
+
+class ModelConfigError(UsageError):
+    """A model cannot be used as configured."""
+
+
+class CorruptFile(UsageError):
+    """A file of the experiment does not parse, or is not what was written."""
+
+
+class NotAnExperiment(UsageError):
+    """The directory holds no experiment."""
+
+
+class Unavailable(ScaffoldryError):
+    """Something that Scaffoldry needs does not answer."""
+
+    exit_code = 3
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker does not answer."""
+
+
+class NoWorker(Unavailable):
+    """No worker is listening."""
+
+
+class SandboxUnavailable(Unavailable):
+    """The sandbox cannot be used on this machine."""
+
+
+class ModelUnavailable(Unavailable):
+    """A model cannot be reached."""
+
+
+class InfraError(ScaffoldryError):
+    """Our own machinery failed while a job ran; the job is tried again."""
+
+
+class ScorerError(ScaffoldryError):
+    """A scorer gave no usable score; the run's status becomes ``scorer_error``."""
+
+
+class Cancelled(ScaffoldryError):
+    """The experiment was cancelled."""
+
+    exit_code = 130

@@ -1,0 +1,378 @@
+"""The experiment's directory: the only code that knows a path.
+
+Layout, under ``<data_dir>/<name>_<timestamp>/``::
+
+    metadata.json
+    scaffolds/<scaffold_id>/{scaffold.py, metadata.json, llm_executor.py, llm_interfaces.py}
+    logs/<iteration>/<scaffold_id>/<run_type>.log
+    scoring/{scores,details}_<iteration>.json
+    plans/<iteration>.json
+    results/<iteration>/<scaffold_id>/<run_type>.json      committed once
+    quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
+    scorers/<module>.py                                    a scorer of the user's own
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared import atomic
+from shared.errors import CorruptFile, NotAnExperiment, UsageError
+from shared.models.experiment import ExperimentMetadata
+from shared.models.ids import (
+    check_experiment_name,
+    check_iteration,
+    check_run_type,
+    check_scaffold_id,
+    run_type_key,
+    scaffold_id_key,
+)
+from shared.models.job import Job
+from shared.models.plan import Plan
+from shared.models.result import RunResult
+from shared.models.scaffold import ScaffoldMetadata, ScaffoldResult
+from shared.models.scores import Details
+from shared.run_log import RunLog
+from shared.runtime import read_runtime_files
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ExperimentFileManager:
+    """Everything one experiment keeps on the shared volume. Methods take ids; only ``get_docker_*`` give paths.
+
+    Ids that are not valid raise InvalidId; a file that does not parse raises CorruptFile, which names it.
+    """
+
+    def __init__(self, experiment_dir: Path) -> None:
+        self._dir = Path(experiment_dir)
+        self._plans: dict[int, tuple[tuple[int, int], Plan]] = {}
+
+    # ------------------------------------------------------------------ the experiment
+
+    @classmethod
+    def create(cls, data_dir: Path, name: str, now: datetime | None = None) -> Self:
+        """A new, empty experiment directory ``<name>_<timestamp>``; never one that exists."""
+        stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+        for suffix in ("", *(f"-{count}" for count in range(2, 1000))):
+            directory = Path(data_dir) / check_experiment_name(f"{name}_{stamp}{suffix}")
+            try:
+                directory.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return cls(directory)
+        raise UsageError(f"There are a thousand experiments named {name}_{stamp} already; choose another name.")
+
+    @classmethod
+    def open(cls, experiment_dir: Path) -> Self:
+        """An experiment that exists; raises NotAnExperiment where there is none."""
+        if not (Path(experiment_dir) / "metadata.json").is_file():
+            raise NotAnExperiment(f"{experiment_dir} holds no experiment: there is no metadata.json in it.")
+        return cls(Path(experiment_dir).absolute())
+
+    @classmethod
+    def locate(cls, data_dir: Path, experiment: str) -> Self:
+        """The experiment of that name on this host's view of the shared volume."""
+        return cls.open(Path(data_dir) / check_experiment_name(experiment))
+
+    @property
+    def name(self) -> str:
+        """The experiment's name: that of its directory."""
+        return check_experiment_name(self._dir.absolute().name)
+
+    def __str__(self) -> str:
+        return str(self._dir)
+
+    def save_metadata(self, metadata: ExperimentMetadata) -> None:
+        """Write ``metadata.json``."""
+        self._save(self._dir / "metadata.json", metadata)
+
+    def load_metadata(self) -> ExperimentMetadata:
+        """What the experiment is."""
+        return self._load(self._dir / "metadata.json", ExperimentMetadata)
+
+    # ------------------------------------------------------------------ scaffolds
+
+    def save_scaffold(self, scaffold_id: str, result: ScaffoldResult) -> None:
+        """Save a scaffold with the runtime files that lie beside it.
+
+        Raises OSError if it cannot be saved.
+        """
+        directory = self._scaffold_dir(scaffold_id)
+        for name, text in read_runtime_files().items():
+            atomic.write_file(directory / name, text.encode())
+        metadata = result.metadata.model_dump(mode="json")
+        atomic.write_file(directory / "metadata.json", atomic.canonical_json(metadata))
+        # Last, because a scaffold exists when its code does.
+        atomic.write_file(directory / "scaffold.py", result.code.encode("utf-8", errors="surrogatepass"))
+        directory.chmod(0o755)
+
+    def load_scaffold(self, scaffold_id: str) -> ScaffoldResult:
+        """Load a scaffold. Raises FileNotFoundError if it doesn't exist."""
+        directory = self._existing_scaffold_dir(scaffold_id)
+        code = (directory / "scaffold.py").read_bytes().decode("utf-8", errors="surrogatepass")
+        return ScaffoldResult(code=code, metadata=self._load(directory / "metadata.json", ScaffoldMetadata))
+
+    def scaffold_ids(self) -> list[str]:
+        """The ids of all scaffolds, parents before their children."""
+        names = _names(self._dir / "scaffolds")
+        found = [name for name in names if (self._dir / "scaffolds" / name / "scaffold.py").is_file()]
+        return sorted(found, key=scaffold_id_key)
+
+    def get_docker_scaffold_dir(self, scaffold_id: str) -> Path:
+        """Absolute path of a scaffold's directory, for Docker to mount. Raises FileNotFoundError if it doesn't exist."""
+        return self._existing_scaffold_dir(scaffold_id).absolute()
+
+    def get_docker_logs_dir(self, iteration: int, scaffold_id: str) -> Path:
+        """Absolute path of the directory of a scaffold's logs, for Docker to mount; made if need be."""
+        directory = self._dir / "logs" / _iteration(iteration) / check_scaffold_id(scaffold_id)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory.absolute()
+
+    # ------------------------------------------------------------------ scores
+
+    def save_scores(self, iteration: int, train_scores: dict[str, float], valid_scores: dict[str, float]) -> None:
+        """Save an iteration's mean scores: two maps from scaffold id to mean."""
+        for scaffold_id in (*train_scores, *valid_scores):
+            check_scaffold_id(scaffold_id)
+        scores = {"train": train_scores, "valid": valid_scores}
+        atomic.write_file(self._scoring_file("scores", iteration), atomic.canonical_json(scores))
+
+    def load_scores(self, iteration: int) -> dict[str, dict[str, float]]:
+        """An iteration's mean scores by ``train`` and ``valid``. Raises FileNotFoundError if there are none yet."""
+        path = self._scoring_file("scores", iteration)
+        scores: dict[str, Any] = atomic.parse_object(_read(path, f"There are no scores of iteration {iteration}"), path)
+        if set(scores) != {"train", "valid"} or not all(isinstance(part, dict) for part in scores.values()):
+            raise CorruptFile(f"{path} is not a scoring file: it must hold the two maps train and valid.")
+        return scores
+
+    def save_details(self, details: Details) -> None:
+        """Save an iteration's ``details_<iteration>.json``."""
+        self._save(self._scoring_file("details", details.iteration), details)
+
+    def load_details(self, iteration: int) -> Details:
+        """An iteration's details. Raises FileNotFoundError if there are none yet."""
+        return self._load(self._scoring_file("details", iteration), Details)
+
+    # ------------------------------------------------------------------ plans
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write an iteration's plan."""
+        path = self._dir / "plans" / f"{_iteration(plan.iteration)}.json"
+        atomic.write_file(path, (plan.model_dump_json() + "\n").encode("utf-8", errors="replace"))
+
+    def load_plan(self, iteration: int) -> Plan:
+        """An iteration's plan, parsed again only when its file has changed. Raises FileNotFoundError if there is none."""
+        path = self._dir / "plans" / f"{_iteration(iteration)}.json"
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"There is no plan of iteration {iteration}: {path} does not exist.") from None
+        version = (status.st_mtime_ns, status.st_size)
+        if iteration not in self._plans or self._plans[iteration][0] != version:
+            self._plans[iteration] = (version, self._load(path, Plan))
+        return self._plans[iteration][1]
+
+    def plan_iterations(self) -> list[int]:
+        """The iterations that have a plan, in order."""
+        return sorted(int(name[:-5]) for name in _names(self._dir / "plans") if name[:-5].isdecimal())
+
+    # ------------------------------------------------------------------ results
+
+    def commit_result(self, result: RunResult) -> bool:
+        """Commit a run's result, once: False if the job has one already, which then stays."""
+        return atomic.write_first(self._result_file("results", result.job), _seal(result))
+
+    def replace_result(self, result: RunResult) -> None:
+        """Put a re-scored result in the place of the committed one."""
+        atomic.write_file(self._result_file("results", result.job), _seal(result))
+
+    def load_result(self, job: Job) -> RunResult | None:
+        """The job's committed result; None where there is none."""
+        return self._load_result("results", job)
+
+    def is_committed(self, job: Job) -> bool:
+        """Whether the job has a committed result."""
+        return self._result_file("results", job).exists()
+
+    def committed_run_types(self, iteration: int, scaffold_id: str) -> list[str]:
+        """The run types of a scaffold that have a committed result, in order."""
+        return self._run_types("results", iteration, scaffold_id)
+
+    def results(self, iteration: int, scaffold_id: str) -> Iterator[RunResult]:
+        """The committed results of a scaffold in the order of their run types, read one at a time."""
+        for run_type in self.committed_run_types(iteration, scaffold_id):
+            job = Job(experiment=self.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type)
+            result = self.load_result(job)
+            if result is not None:
+                yield result
+
+    def quarantine(self, result: RunResult) -> None:
+        """Keep why a job has no result: its last attempt, an ``infra_error``. A later attempt replaces it."""
+        atomic.write_file(self._result_file("quarantine", result.job), _seal(result))
+
+    def release(self, job: Job) -> None:
+        """Take a job out of quarantine."""
+        self._result_file("quarantine", job).unlink(missing_ok=True)
+
+    def load_quarantined(self, job: Job) -> RunResult | None:
+        """The last failed attempt of a quarantined job; None where it is not in quarantine."""
+        return self._load_result("quarantine", job)
+
+    def quarantined_run_types(self, iteration: int, scaffold_id: str) -> list[str]:
+        """The quarantined run types of a scaffold, in order."""
+        return self._run_types("quarantine", iteration, scaffold_id)
+
+    # ------------------------------------------------------------------ logs
+
+    def open_log(self, iteration: int, scaffold_id: str, run_type: str) -> RunLog:
+        """The run's log, to be written at its end."""
+        path = self._log_file(iteration, scaffold_id, run_type)
+        try:
+            return RunLog(path.open("ab", buffering=0))
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return RunLog(path.open("ab", buffering=0))
+
+    def read_log(self, iteration: int, scaffold_id: str, run_type: str, offset: int = 0) -> tuple[str, int]:
+        """The log's text from byte ``offset``, and the offset of its end. Raises FileNotFoundError if there is none."""
+        path = self._log_file(iteration, scaffold_id, run_type)
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"There is no log of {run_type}: {path} does not exist.") from None
+        return data.decode("utf-8", errors="replace"), offset + len(data)
+
+    # ------------------------------------------------------------------ a scorer of the user's own; cancelling
+
+    def save_scorer(self, module: str, source: str) -> None:
+        """Keep the source of a user's scorer module, so that every worker finds it."""
+        atomic.write_file(self._scorer_file(module), source.encode())
+
+    def load_scorer(self, module: str) -> str | None:
+        """The source of a user's scorer module; None where it is to be imported from what is installed."""
+        path = self._scorer_file(module)
+        return path.read_text() if path.is_file() else None
+
+    def cancel(self) -> None:
+        """Mark the experiment as cancelled: workers drop its jobs."""
+        atomic.write_file(self._dir / "cancelled", b"")
+
+    def uncancel(self) -> None:
+        """Take the mark away."""
+        (self._dir / "cancelled").unlink(missing_ok=True)
+
+    def is_cancelled(self) -> bool:
+        """Whether the experiment is marked as cancelled."""
+        return (self._dir / "cancelled").exists()
+
+    # ------------------------------------------------------------------ is the volume shared?
+
+    def ask_probe(self, token: str) -> None:
+        """Leave a token that workers are asked to find."""
+        atomic.write_file(self._dir / "token", token.encode())
+
+    def answer_probe(self, token: str, worker: str) -> str:
+        """``ok`` once the token was found and an answer written beside it, or a sentence that says what is wrong."""
+        path = self._dir / "token"
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:
+            return f"{path} does not exist here: this host's data directory is not the coordinator's."
+        if found != token.encode():
+            return f"{path} holds another token: this host's data directory is not the coordinator's."
+        atomic.write_file(self._dir / f"answer-{check_experiment_name(worker)}", token.encode())
+        return "ok"
+
+    def end_probe(self) -> list[str]:
+        """The workers whose answers are seen here; the probe's directory is removed."""
+        answers = [name.removeprefix("answer-") for name in _names(self._dir) if name.startswith("answer-")]
+        shutil.rmtree(self._dir)
+        return sorted(answers)
+
+    # ------------------------------------------------------------------ paths
+
+    def _scaffold_dir(self, scaffold_id: str) -> Path:
+        return self._dir / "scaffolds" / check_scaffold_id(scaffold_id)
+
+    def _existing_scaffold_dir(self, scaffold_id: str) -> Path:
+        directory = self._scaffold_dir(scaffold_id)
+        if not (directory / "scaffold.py").is_file():
+            raise FileNotFoundError(f"There is no scaffold {scaffold_id!r}: {directory / 'scaffold.py'} does not exist.")
+        return directory
+
+    def _scoring_file(self, kind: str, iteration: int) -> Path:
+        return self._dir / "scoring" / f"{kind}_{_iteration(iteration)}.json"
+
+    def _result_file(self, kind: str, job: Job) -> Path:
+        return self._dir / kind / str(job.iteration) / job.scaffold_id / f"{job.run_type}.json"
+
+    def _log_file(self, iteration: int, scaffold_id: str, run_type: str) -> Path:
+        name = f"{check_run_type(run_type)}.log"
+        return self._dir / "logs" / _iteration(iteration) / check_scaffold_id(scaffold_id) / name
+
+    def _scorer_file(self, module: str) -> Path:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise UsageError(f"{module!r} is not the name of a Python module; write the scorer as module:function.")
+        return self._dir / "scorers" / f"{module}.py"
+
+    def _run_types(self, kind: str, iteration: int, scaffold_id: str) -> list[str]:
+        directory = self._dir / kind / _iteration(iteration) / check_scaffold_id(scaffold_id)
+        return sorted((name[:-5] for name in _names(directory) if name.endswith(".json")), key=run_type_key)
+
+    # ------------------------------------------------------------------ records
+
+    def _save(self, path: Path, model: BaseModel) -> None:
+        atomic.write_file(path, atomic.canonical_json(model.model_dump(mode="json")))
+
+    def _load(self, path: Path, model: type[Model]) -> Model:
+        return _validate(model, atomic.parse_object(_read(path, "The file does not exist"), path), path)
+
+    def _load_result(self, kind: str, job: Job) -> RunResult | None:
+        path = self._result_file(kind, job)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return _validate(RunResult, atomic.unseal(data, path), path)
+
+
+def _seal(result: RunResult) -> bytes:
+    return atomic.seal(result.model_dump(mode="json"))
+
+
+def _validate(model: type[Model], record: dict[str, Any], path: Path) -> Model:
+    try:
+        return model.model_validate(record)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        raise CorruptFile(
+            f"{path} is not a {model.__name__} of this version ({field}: {problem['msg']}); "
+            "use the version of Scaffoldry that wrote it, or restore it from a copy."
+        ) from None
+
+
+def _read(path: Path, missing: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{missing}: {path}.") from None
+
+
+def _iteration(value: int) -> str:
+    return str(check_iteration(value))
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if not name.startswith(".")]
+    except FileNotFoundError:
+        return []

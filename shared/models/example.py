@@ -1,0 +1,15 @@
+"""One example of a dataset."""
+
+from typing import Any
+
+from pydantic import Field
+
+from shared.models.base import Frozen
+
+
+class Example(Frozen):
+    """What a scaffold is given (``input``) and what only the scorer sees (``fields``: the line's other fields)."""
+
+    id: str = Field(min_length=1, max_length=512)
+    input: str
+    fields: dict[str, Any] = Field(default_factory=dict)

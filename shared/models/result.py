@@ -1,0 +1,97 @@
+"""The committed record of a run, and the short receipt that announces it."""
+
+from datetime import datetime
+
+from pydantic import Field, FiniteFloat
+
+from shared.models.base import Frozen
+from shared.models.ids import ExperimentName, Iteration, RunType, ScaffoldId
+from shared.models.job import Job
+from shared.models.status import Status
+
+RESULT_SCHEMA = 1
+
+
+class Usage(Frozen):
+    """What a run asked of its model."""
+
+    calls: int = Field(default=0, ge=0)
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    wait_seconds: float = Field(default=0.0, ge=0)
+    """Seconds the program waited for the model."""
+    usd: float | None = None
+    """Cost in US dollars; None where the model's price is not known."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        usd = None if self.usd is None and other.usd is None else (self.usd or 0.0) + (other.usd or 0.0)
+        return Usage(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            wait_seconds=self.wait_seconds + other.wait_seconds,
+            usd=usd,
+        )
+
+
+class RunResult(Frozen):
+    """One run, committed once. ``score`` is a finite float for every status but ``infra_error``, where it is None."""
+
+    schema_version: int = RESULT_SCHEMA
+    experiment: ExperimentName
+    iteration: Iteration
+    scaffold_id: ScaffoldId
+    run_type: RunType
+    example_id: str
+    status: Status
+    score: FiniteFloat | None
+    feedback: str | None = None
+    output: str | None = None
+    exit_code: int | None = None
+    execution_time: float = 0.0
+    """Seconds."""
+    error_message: str | None = None
+    usage: Usage = Usage()
+    attempt: int = Field(default=1, ge=1)
+    worker: str = ""
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def job(self) -> Job:
+        """The job this is the result of."""
+        return Job(
+            experiment=self.experiment,
+            iteration=self.iteration,
+            scaffold_id=self.scaffold_id,
+            run_type=self.run_type,
+        )
+
+
+class Receipt(Frozen):
+    """What a worker answers over the queue: enough for a progress line, never the record itself."""
+
+    status: Status
+    score: FiniteFloat | None = None
+    seconds: float = 0.0
+    attempt: int = 1
+    worker: str = ""
+    usage: Usage = Usage()
+    error_message: str | None = None
+    slots: int = 1
+    """Runs that the worker does at once."""
+    cancelled: bool = False
+    """The experiment was cancelled: nothing was run and nothing was committed."""
+
+    @classmethod
+    def of(cls, result: RunResult) -> "Receipt":
+        """The receipt that announces ``result``."""
+        return cls(
+            status=result.status,
+            score=result.score,
+            seconds=round(result.execution_time, 3),
+            attempt=result.attempt,
+            worker=result.worker,
+            usage=result.usage,
+            error_message=(result.error_message or "")[:500] or None,
+        )

@@ -1,0 +1,82 @@
+"""A run's log: plain text that people read, also while the run is going."""
+
+import re
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from shared.models.job import Job
+from shared.models.result import RunResult
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MARKER = re.compile(r"^(?==== )", re.MULTILINE)
+_LONGEST_SECTION = 256 * 1024
+_FINISHED = "=== finished: "
+
+
+def printable(text: str) -> str:
+    """A program's text with control characters made visible and our own markers indented.
+
+    So a program can neither steer the reader's terminal nor pretend that its run has ended.
+    """
+    text = _MARKER.sub(" ", text.replace("\r\n", "\n"))
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def is_finished(text: str) -> bool:
+    """Whether the last attempt in a log has ended."""
+    return text.rfind("\n" + _FINISHED) > text.rfind("\n=== run: ")
+
+
+class RunLog:
+    """Writes one attempt of a run: header, input, output as it comes, answer or error, closing line."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._at_line_start = True
+
+    def start(self, job: Job, attempt: int, worker: str, model: str, input_string: str) -> None:
+        """The header, and what the scaffold is given."""
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        self._write(f"\n=== run: {job}\n=== attempt {attempt} on {worker}, model {model or 'none'}, {now}\n")
+        self.section("input", input_string)
+        self._write("--- output\n")
+
+    def output(self, text: str) -> None:
+        """Printed text, as it comes."""
+        self._write(printable(text))
+
+    def note(self, text: str) -> None:
+        """A line of our own between the program's."""
+        self._write(("" if self._at_line_start else "\n") + f"... {printable(text)}\n")
+
+    def section(self, title: str, text: str) -> None:
+        """A titled block of text."""
+        cut = text[:_LONGEST_SECTION]
+        left_out = f"\n[{len(text) - len(cut)} more characters]" if len(cut) < len(text) else ""
+        self._write(("" if self._at_line_start else "\n") + f"--- {title}\n{printable(cut)}{left_out}\n")
+
+    def finish(self, result: RunResult) -> None:
+        """Error, answer, feedback and the closing line with status, score and seconds."""
+        if result.error_message:
+            self.section("error", result.error_message)
+        if result.output is not None:
+            self.section("answer", result.output)
+        if result.feedback:
+            self.section("feedback", result.feedback)
+        score = "no score" if result.score is None else f"score {result.score:g}"
+        self._write(("" if self._at_line_start else "\n") + f"{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._file.write(text.encode("utf-8", errors="replace"))
+            self._at_line_start = text.endswith("\n")

@@ -1,0 +1,71 @@
+"""The only reader of the environment. Every setting is a ``SCAFFOLDRY_*`` variable or a line of ``.env``."""
+
+import os
+import socket
+from functools import lru_cache
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """Scaffoldry's settings on this host."""
+
+    model_config = SettingsConfigDict(env_prefix="SCAFFOLDRY_", env_file=".env", extra="ignore", frozen=True)
+
+    broker_url: str | None = None
+    """Redis URL; None: each ``run`` brings a worker of its own, and no server is needed."""
+    data_dir: Path = Path("experiments")
+    """The folder that holds the experiments, on the volume all hosts share."""
+    cache_dir: Path = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "scaffoldry"
+    """Model weights, logs of local servers and the like; this host's own."""
+    socket_dir: Path | None = None
+    """Where gateway sockets are made; the Docker daemon must see it under the same path. None: a private folder of /tmp."""
+    concurrency: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
+    """Runs at once in one worker."""
+    worker_name: str = Field(default_factory=socket.gethostname)
+    sandbox_image: str | None = None
+    """Image to run scaffolds in; None: the one built from this version's files."""
+    log_level: str = "warning"
+    openai_base_url: str | None = None
+    anthropic_base_url: str | None = None
+
+
+_overrides: list[Settings] = []
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """This process's settings; raises UsageError with the variable's name where one is no good."""
+    if _overrides:
+        return _overrides[-1]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = "SCAFFOLDRY_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(f"The setting {variable} is not usable: {first['msg']}.") from None
+    return settings.model_copy(update={"cache_dir": settings.cache_dir.expanduser()})
+
+
+def secret(variable: str) -> SecretStr | None:
+    """The value of an environment variable or ``.env`` line that holds a key; None where it is not set or empty."""
+    value = os.environ.get(variable) or dotenv_values(".env").get(variable)
+    return SecretStr(value) if value else None
+
+
+def child_environment(**overrides: str) -> dict[str, str]:
+    """This process's environment for a child process of ours, with some variables set."""
+    return {**os.environ, **overrides}
+
+
+def override_settings(**values: object) -> Settings:
+    """This process's settings with some changed from here on, also in its children by fork."""
+    changed = get_settings().model_copy(update=values)
+    get_settings.cache_clear()
+    _overrides.append(changed)
+    return get_settings()

@@ -1,0 +1,80 @@
+"""What all tests share: servers of their own, and settings that no user's environment leaks into."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("scaffoldry", deadline=None, max_examples=50)  # machines are shared: time proves nothing
+settings.load_profile("scaffoldry")
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+"""GSM8K and HumanEval, where they lie beside the checkout."""
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server of the tests' own, without persistence, on a free port of the loopback address."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.fail("There is no redis-server on this machine; install it with: scripts/redis.sh")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    process = subprocess.Popen(
+        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for_port(port, process)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(100):
+        if process.poll() is not None:
+            pytest.fail(f"redis-server ended with {process.returncode}.")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail("redis-server did not answer within 5 s.")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no SCAFFOLDRY_* variable and no key of the machine they run on."""
+    for name in list(os.environ):
+        if name.startswith("SCAFFOLDRY_") or name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name)
+
+
+def scaffoldry(*arguments: str, cwd: Path, timeout: float = 100, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "coordinator", *arguments],
+        cwd=cwd,
+        env=command_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def command_environment(**environment: str) -> dict[str, str]:
+    """The environment the command is run with: this one's, with this checkout's packages first."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **environment}

@@ -1,0 +1,330 @@
+"""The experiment directory: the interface the founding document fixes, and what the product adds to it."""
+
+import inspect
+import json
+import multiprocessing
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import CorruptFile, InvalidId, NotAnExperiment
+from shared.file_manager import ExperimentFileManager
+from shared.models import Details, Example, Job, Plan, RunResult, ScaffoldMetadata, ScaffoldResult, Status
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+CODE = "def process_input(input_string):\n    return input_string\n"
+
+
+def scaffold(code: str = CODE, **metadata: Any) -> ScaffoldResult:
+    return ScaffoldResult(code=code, metadata=ScaffoldMetadata(created_at=NOW, **metadata))
+
+
+def result(run_type: str = "valid_0", scaffold_id: str = "0", **fields: Any) -> RunResult:
+    defaults: dict[str, Any] = {
+        "experiment": "exp",
+        "iteration": 0,
+        "scaffold_id": scaffold_id,
+        "run_type": run_type,
+        "example_id": "e",
+        "status": Status.OK,
+        "score": 1.0,
+        "started_at": NOW,
+        "finished_at": NOW,
+    }
+    return RunResult(**{**defaults, **fields})
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "exp"
+
+
+@pytest.fixture
+def files(directory: Path) -> ExperimentFileManager:
+    return ExperimentFileManager(directory)
+
+
+class TestTheFoundingInterface:
+    """One test a line of the document."""
+
+    @pytest.mark.parametrize(
+        ("method", "parameters"),
+        [
+            ("save_scaffold", ["self", "scaffold_id", "result"]),
+            ("load_scaffold", ["self", "scaffold_id"]),
+            ("save_scores", ["self", "iteration", "train_scores", "valid_scores"]),
+            ("load_scores", ["self", "iteration"]),
+            ("get_docker_scaffold_dir", ["self", "scaffold_id"]),
+            ("get_docker_logs_dir", ["self", "iteration", "scaffold_id"]),
+        ],
+    )
+    def test_signatures(self, method: str, parameters: list[str]) -> None:
+        assert list(inspect.signature(getattr(ExperimentFileManager, method)).parameters) == parameters
+
+    def test_constructor_takes_the_directory(self) -> None:
+        assert list(inspect.signature(ExperimentFileManager).parameters) == ["experiment_dir"]
+
+    @pytest.mark.parametrize(
+        "name",
+        ["copy_scaffold", "find_scaffold_iteration", "list_scaffolds", "get_scaffold_path", "get_logs_path"],
+    )
+    def test_deleted_methods_are_absent(self, name: str) -> None:
+        assert not hasattr(ExperimentFileManager, name)
+
+    def test_only_the_docker_methods_return_paths(self) -> None:
+        public = [name for name in vars(ExperimentFileManager) if not name.startswith("_")]
+        methods = [getattr(ExperimentFileManager, name) for name in public]
+        giving = {m.__name__ for m in methods if callable(m) and inspect.signature(m).return_annotation is Path}
+        assert giving == {"get_docker_scaffold_dir", "get_docker_logs_dir"}
+
+    def test_save_scaffold_layout(self, files: ExperimentFileManager, directory: Path) -> None:
+        files.save_scaffold("2-0", scaffold(model="m", parent_scaffold_id="2", iteration=1))
+        found = sorted(os.listdir(directory / "scaffolds" / "2-0"))
+        assert found == ["llm_executor.py", "llm_interfaces.py", "metadata.json", "scaffold.py"]
+        metadata = json.loads((directory / "scaffolds/2-0/metadata.json").read_text())
+        assert metadata["parent_scaffold_id"] == "2"
+        assert metadata["iteration"] == 1
+        assert metadata["model"] == "m"
+        assert metadata["created_at"].startswith("2026-01-02T03:04:05")
+
+    def test_load_scaffold_gives_back_what_was_saved(self, files: ExperimentFileManager) -> None:
+        saved = scaffold(code="x = 'ünï'\r\n", model="m")
+        files.save_scaffold("0", saved)
+        assert files.load_scaffold("0") == saved
+
+    def test_save_scaffold_again_replaces(self, files: ExperimentFileManager) -> None:
+        files.save_scaffold("0", scaffold())
+        files.save_scaffold("0", scaffold(code="y = 2\n"))
+        assert files.load_scaffold("0").code == "y = 2\n"
+
+    def test_load_scaffold_missing(self, files: ExperimentFileManager) -> None:
+        with pytest.raises(FileNotFoundError, match="'7'"):
+            files.load_scaffold("7")
+
+    def test_save_scaffold_that_cannot_be_saved(self, files: ExperimentFileManager, directory: Path) -> None:
+        directory.mkdir()
+        (directory / "scaffolds").write_text("a file stands where the directory should be")
+        with pytest.raises(OSError):
+            files.save_scaffold("0", scaffold())
+
+    def test_scores_round_trip_and_exact_form(self, files: ExperimentFileManager, directory: Path) -> None:
+        files.save_scores(3, {"0": 0.5}, {"0": 0.25, "1-0": 1.0})
+        assert json.loads((directory / "scoring/scores_3.json").read_text()) == {
+            "train": {"0": 0.5},
+            "valid": {"0": 0.25, "1-0": 1.0},
+        }
+        assert files.load_scores(3) == {"train": {"0": 0.5}, "valid": {"0": 0.25, "1-0": 1.0}}
+
+    def test_load_scores_missing(self, files: ExperimentFileManager) -> None:
+        with pytest.raises(FileNotFoundError, match="iteration 4"):
+            files.load_scores(4)
+
+    def test_docker_scaffold_dir(self, files: ExperimentFileManager, directory: Path) -> None:
+        files.save_scaffold("0", scaffold())
+        found = files.get_docker_scaffold_dir("0")
+        assert found.is_absolute()
+        assert found == directory / "scaffolds" / "0"
+
+    def test_docker_scaffold_dir_is_absolute_from_a_relative_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        relative = ExperimentFileManager(Path("exp"))
+        relative.save_scaffold("0", scaffold())
+        assert relative.get_docker_scaffold_dir("0") == tmp_path / "exp/scaffolds/0"
+        assert relative.get_docker_logs_dir(0, "0") == tmp_path / "exp/logs/0/0"
+
+    def test_docker_scaffold_dir_missing(self, files: ExperimentFileManager) -> None:
+        with pytest.raises(FileNotFoundError):
+            files.get_docker_scaffold_dir("0")
+
+    def test_docker_logs_dir(self, files: ExperimentFileManager, directory: Path) -> None:
+        found = files.get_docker_logs_dir(2, "0-1")
+        assert found == directory / "logs" / "2" / "0-1"
+        assert found.is_dir()
+
+    def test_log_layout(self, files: ExperimentFileManager, directory: Path) -> None:
+        with files.open_log(1, "0-0", "train_1") as log:
+            log.output("hello")
+        assert "hello" in (directory / "logs/1/0-0/train_1.log").read_text()
+
+
+BAD_IDS = ["", ".", "..", "../x", "a/b", "/etc", "a\0b", "a\n", "\na", "-a", ".a", "a b", "é", "a" * 65, "٣"]
+
+
+class TestIds:
+    @pytest.mark.parametrize("bad", BAD_IDS)
+    def test_bad_scaffold_ids_are_refused_everywhere(self, files: ExperimentFileManager, bad: str) -> None:
+        for call in (
+            lambda: files.save_scaffold(bad, scaffold()),
+            lambda: files.load_scaffold(bad),
+            lambda: files.get_docker_scaffold_dir(bad),
+            lambda: files.get_docker_logs_dir(0, bad),
+            lambda: files.open_log(0, bad, "valid_0"),
+            lambda: files.save_scores(0, {bad: 1.0}, {}),
+            lambda: files.committed_run_types(0, bad),
+        ):
+            with pytest.raises(InvalidId, match="is not a scaffold id"):
+                call()
+
+    @pytest.mark.parametrize("bad", ["", "valid", "valid_", "valid_-1", "valid_01", "dev_0", "../valid_0", "valid_0\n"])
+    def test_bad_run_types_are_refused(self, files: ExperimentFileManager, bad: str) -> None:
+        with pytest.raises(InvalidId, match="is not a run type"):
+            files.open_log(0, "0", bad)
+
+    @pytest.mark.parametrize("bad", [-1, True, "0", 1.5, None])
+    def test_bad_iterations_are_refused(self, files: ExperimentFileManager, bad: Any) -> None:
+        with pytest.raises(InvalidId):
+            files.get_docker_logs_dir(bad, "0")
+
+    @given(st.text(max_size=80))
+    def test_an_id_is_refused_or_names_one_directory(self, text: str) -> None:
+        try:
+            job = Job(experiment="e", iteration=0, scaffold_id=text, run_type="valid_0")
+        except ValueError:
+            return
+        assert Path(job.scaffold_id).name == text
+        assert text not in (".", "..")
+        assert "\n" not in text
+
+
+class TestResults:
+    def test_the_first_commit_wins(self, files: ExperimentFileManager) -> None:
+        first, second = result(score=1.0), result(score=0.0)
+        assert files.commit_result(first)
+        assert not files.commit_result(second)
+        assert files.load_result(first.job) == first
+
+    def test_of_many_processes_one_commits(self, files: ExperimentFileManager) -> None:
+        with multiprocessing.get_context("fork").Pool(4) as pool:
+            won = pool.map(files.commit_result, [result(attempt=n) for n in range(1, 21)])
+        assert won.count(True) == 1
+        committed = files.load_result(result().job)
+        assert committed is not None
+        assert won[committed.attempt - 1]
+
+    def test_no_temporary_file_is_left(self, files: ExperimentFileManager, directory: Path) -> None:
+        files.commit_result(result())
+        files.commit_result(result())
+        assert os.listdir(directory / "results/0/0") == ["valid_0.json"]
+
+    def test_results_come_in_order(self, files: ExperimentFileManager) -> None:
+        for index in (10, 2, 1):
+            files.commit_result(result(f"valid_{index}"))
+        files.commit_result(result("train_0"))
+        assert [r.run_type for r in files.results(0, "0")] == ["train_0", "valid_1", "valid_2", "valid_10"]
+
+    @given(st.text(), st.floats(allow_nan=False, allow_infinity=False))
+    def test_any_text_and_score_survive(self, text: str, score: float) -> None:
+        import tempfile
+
+        text = text.encode("utf-8", errors="replace").decode()
+        with tempfile.TemporaryDirectory() as folder:
+            files = ExperimentFileManager(Path(folder) / "exp")
+            saved = result(output=text, feedback=text, score=score)
+            assert files.commit_result(saved)
+            assert files.load_result(saved.job) == saved
+
+    def test_missing_result_is_none(self, files: ExperimentFileManager) -> None:
+        assert files.load_result(result().job) is None
+        assert not files.is_committed(result().job)
+        assert files.committed_run_types(0, "0") == []
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (lambda data: data[:-20], "is not valid JSON"),
+            (lambda data: b"", "is not valid JSON"),
+            (lambda data: b"[1]", "holds no JSON object"),
+            (lambda data: data.replace(b'"score": 1.0', b'"score": 0.5'), "fails its digest"),
+        ],
+    )
+    def test_a_damaged_file_is_named(
+        self, files: ExperimentFileManager, directory: Path, change: Any, complaint: str
+    ) -> None:
+        files.commit_result(result())
+        path = directory / "results/0/0/valid_0.json"
+        path.write_bytes(change(path.read_bytes()))
+        with pytest.raises(CorruptFile, match=complaint) as caught:
+            files.load_result(result().job)
+        assert str(path) in str(caught.value)
+
+    def test_quarantine_and_release(self, files: ExperimentFileManager) -> None:
+        failed = result(status=Status.INFRA_ERROR, score=None, error_message="docker went away")
+        files.quarantine(failed)
+        assert files.load_quarantined(failed.job) == failed
+        assert files.quarantined_run_types(0, "0") == ["valid_0"]
+        assert not files.is_committed(failed.job)
+        files.release(failed.job)
+        assert files.quarantined_run_types(0, "0") == []
+
+
+class TestTheRest:
+    def test_plan_round_trip_and_change(self, files: ExperimentFileManager) -> None:
+        plan = Plan(
+            experiment="exp", iteration=0, scaffolds=("0", "1"), runs={"valid_0": Example(id="a", input="x\ud83d\ude00")}
+        )
+        with pytest.raises(FileNotFoundError):
+            files.load_plan(0)
+        files.save_plan(plan)
+        assert files.load_plan(0) is files.load_plan(0)
+        assert [job.scaffold_id for job in files.load_plan(0).jobs()] == ["0", "1"]
+        files.save_plan(plan.model_copy(update={"scaffolds": ("0",)}))
+        assert len(files.load_plan(0)) == 1
+        assert files.plan_iterations() == [0]
+
+    def test_create_makes_a_new_directory_each_time(self, tmp_path: Path) -> None:
+        first = ExperimentFileManager.create(tmp_path, "gsm8k", NOW)
+        second = ExperimentFileManager.create(tmp_path, "gsm8k", NOW)
+        assert first.name == "gsm8k_20260102-030405"
+        assert second.name == "gsm8k_20260102-030405-2"
+
+    def test_open_wants_an_experiment(self, tmp_path: Path) -> None:
+        with pytest.raises(NotAnExperiment, match=r"no metadata\.json"):
+            ExperimentFileManager.open(tmp_path)
+
+    def test_a_newer_file_says_so(self, files: ExperimentFileManager, directory: Path) -> None:
+        files.save_details(Details(iteration=0, splits={}))
+        path = directory / "scoring/details_0.json"
+        path.write_text(path.read_text().replace('"splits"', '"shards"'))
+        with pytest.raises(CorruptFile, match=r"details_0\.json is not a Details of this version"):
+            files.load_details(0)
+
+    def test_containers_can_read_what_they_must_whatever_the_umask(
+        self, files: ExperimentFileManager, directory: Path
+    ) -> None:
+        before = os.umask(0o077)
+        try:
+            files.save_scaffold("0", scaffold())
+        finally:
+            os.umask(before)
+        folder = directory / "scaffolds/0"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+        assert {stat.S_IMODE((folder / name).stat().st_mode) for name in os.listdir(folder)} == {0o644}
+
+    def test_a_write_that_fails_leaves_the_old_file(
+        self, files: ExperimentFileManager, monkeypatch: pytest.MonkeyPatch, directory: Path
+    ) -> None:
+        files.save_scores(0, {}, {"0": 1.0})
+
+        def full(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError):
+            files.save_scores(0, {}, {"0": 0.0})
+        assert files.load_scores(0)["valid"] == {"0": 1.0}
+        assert os.listdir(directory / "scoring") == ["scores_0.json"]
+
+    def test_probe(self, files: ExperimentFileManager) -> None:
+        files.ask_probe("token")
+        assert files.answer_probe("token", "lab2") == "ok"
+        assert "another token" in files.answer_probe("other", "lab3")
+        assert files.end_probe() == ["lab2"]
+        assert "does not exist here" in files.answer_probe("token", "lab2")

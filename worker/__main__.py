@@ -1,0 +1,119 @@
+"""The worker's commands: ``python -m worker run|check|doctor|image|models|score``. ``scaffoldry`` calls them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.errors import ScaffoldryError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+image = typer.Typer(no_args_is_help=True, help="The image scaffolds run in.")
+models = typer.Typer(no_args_is_help=True, help="The models scaffolds may call.")
+app.add_typer(image, name="image")
+app.add_typer(models, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def say(message: str) -> None:
+    """A sentence for the user."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@app.command()
+def run(
+    name: str | None = None,
+    concurrency: Annotated[int | None, typer.Option(min=1)] = None,
+    sandbox: str = "docker",
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when the parent process is gone.")] = False,
+) -> None:
+    """Serve jobs from the broker of SCAFFOLDRY_BROKER_URL."""
+    from worker.service import serve
+
+    serve(name, concurrency, sandbox, with_parent)
+
+
+@app.command()
+def check(sandbox: str = "docker", as_json: Json = False) -> None:
+    """Whether runs can be started on this machine, and in which image."""
+    from worker.sandbox import build_sandbox
+
+    build_sandbox(sandbox).check()
+    info = None
+    if sandbox == "docker":
+        from worker.sandbox.image import image_info
+
+        info = image_info().model_dump()
+    print(json.dumps({"sandbox": sandbox, "image": info}))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is wrong with this machine's Docker, image and models."""
+    from worker.doctor import checks
+
+    print(json.dumps([finding.model_dump() for finding in checks()]))
+
+
+@app.command()
+def score(directory: Path, as_json: Json = False) -> None:
+    """Score an experiment's stored outputs again, in place."""
+    from worker.rescoring import rescore
+
+    print(json.dumps(rescore(directory).model_dump()))
+
+
+@image.command("build")
+def image_build() -> None:
+    """Build the sandbox image unless it is there."""
+    from worker.sandbox.image import build_image
+
+    print(build_image(say))
+
+
+@image.command("info")
+def image_info_(as_json: Json = False) -> None:
+    """The sandbox image's name and digest."""
+    from worker.sandbox.image import image_info
+
+    info = image_info()
+    print(info.model_dump_json() if as_json else f"{info.reference} {info.digest or 'not built'}")
+
+
+@models.command("list")
+def models_list(as_json: Json = False) -> None:
+    """The models there are, and whether each can be used."""
+    from worker.gateway.models_cli import list_models
+
+    for model in list_models():
+        print(model.model_dump_json() if as_json else f"{model.name:24} {model.state}")
+
+
+@models.command("pull")
+def models_pull(name: str) -> None:
+    """Fetch a local model's weights."""
+    from worker.gateway.models_cli import pull_model
+
+    pull_model(name, say)
+
+
+def main() -> int:
+    """Run a command; a ScaffoldryError becomes its sentence and its exit code."""
+    try:
+        app()
+    except ScaffoldryError as error:
+        say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        say(f"The system refused: {error}.")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Running one scaffold on one input: by hand (``execute_scaffold``) or as a job that is scored and committed."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+
+from pydantic import Field
+
+from shared.errors import InfraError, Unavailable
+from shared.file_manager import ExperimentFileManager
+from shared.model_names import parse_model
+from shared.models import (
+    ExperimentSpec,
+    Job,
+    Labels,
+    Limits,
+    ModelSpec,
+    RunOutcome,
+    RunRequest,
+    RunResult,
+    ScaffoldExecutionResult,
+    ScaffoldMount,
+    Status,
+    Usage,
+)
+from shared.models.base import Frozen
+from shared.models.spec import ExecutorSpec
+from shared.run_log import RunLog
+from shared.scorers import build_scorer
+from shared.scorers.base import Scorer
+from shared.settings import get_settings
+from worker.gateway.server import Gateway, GatewayConfig, open_gateway
+from worker.programs import run_program
+from worker.sandbox import Sandbox, build_sandbox
+from worker.scoring import Scored, score_outcome
+
+
+class Attempt(Frozen):
+    """One try at a job: what is run, how, and under whose name."""
+
+    job: Job
+    number: int = Field(default=1, ge=1)
+    worker: str
+    executor: ExecutorSpec
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of everything this attempt starts."""
+        return Labels(
+            experiment=self.job.experiment, job=self.job.task_id, attempt=self.number, worker=self.worker
+        )
+
+
+def execute_scaffold(
+    file_manager: ExperimentFileManager,
+    scaffold_id: str,
+    iteration: int,
+    run_type: str,
+    input_string: str,
+    model: str,
+    timeout: int = 120,
+) -> ScaffoldExecutionResult:
+    """Execute a scaffold in a Docker container with the given input.
+
+    Needs neither Celery nor a spec; the run is logged to ``logs/<iteration>/<scaffold_id>/<run_type>.log`` and is
+    not committed.
+
+    Args:
+        file_manager: the experiment that holds the scaffold
+        scaffold_id: scaffold to execute
+        iteration: iteration number, for the log
+        run_type: type of run (``train_0``, ``valid_1``), for the log
+        input_string: what ``process_input`` is given
+        model: the model the scaffold may call (``local/smollm2``, ``sim/echo``, ``openai/...``, or an alias of the
+            experiment's spec)
+        timeout: most seconds the run may take
+
+    Raises FileNotFoundError if there is no such scaffold, InvalidId, UnknownName (model), SandboxUnavailable.
+    """
+    file_manager.get_docker_scaffold_dir(scaffold_id)
+    try:
+        models = file_manager.load_metadata().spec.models
+    except FileNotFoundError:
+        models = {}
+    attempt = Attempt(
+        job=Job(experiment=file_manager.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type),
+        worker=get_settings().worker_name,
+        executor=ExecutorSpec(model=model, timeout=timeout),
+        models=models,
+    )
+    parse_model(model, models)
+    sandbox = build_sandbox("docker")
+    sandbox.check()
+    started = datetime.now(UTC)
+    with file_manager.open_log(iteration, scaffold_id, run_type) as log:
+        log.start(attempt.job, attempt.number, attempt.worker, model, input_string)
+        outcome, usage = run_sandboxed(file_manager, attempt, input_string, sandbox, log)
+        unscored = Scored(status=outcome.status, score=None, error_message=outcome.error_message)
+        log.finish(_result(attempt, "-", outcome, usage, unscored, started))
+    return ScaffoldExecutionResult(**outcome.model_dump())
+
+
+def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: str) -> RunResult:
+    """Run a job, score it and commit the result; the committed result, whoever committed it first.
+
+    A result whose status is ``infra_error`` is not committed. Raises ScaffoldryError or OSError where the job cannot
+    even be looked up (no such plan or scaffold on this host's volume).
+    """
+    committed = file_manager.load_result(job)
+    if committed is not None:
+        return committed
+    spec = _spec(file_manager)
+    example = file_manager.load_plan(job.iteration).runs[job.run_type]
+    sandbox = build_sandbox(spec.sandbox)
+    attempt = Attempt(
+        job=job, number=number, worker=worker, executor=spec.executor, models=spec.models, seed=spec.loop.seed
+    )
+    started = datetime.now(UTC)
+    with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
+        log.start(job, number, worker, spec.executor.model, example.input)
+        outcome, usage = run_sandboxed(file_manager, attempt, example.input, sandbox, log)
+        try:
+            scored = score_outcome(experiment_scorer(file_manager, worker), outcome, example)
+        except InfraError as error:
+            scored = Scored(status=Status.INFRA_ERROR, score=None, error_message=str(error))
+        result = _result(attempt, example.id, outcome, usage, scored, started)
+        log.finish(result)
+    if not result.status.counts or file_manager.commit_result(result):
+        return result
+    return file_manager.load_result(job) or result
+
+
+def run_sandboxed(
+    file_manager: ExperimentFileManager, attempt: Attempt, input_string: str, sandbox: Sandbox, log: RunLog
+) -> tuple[RunOutcome, Usage]:
+    """Run the program with its gateway open; what it did, and what it asked of its model. Never raises InfraError."""
+    directory = file_manager.get_docker_scaffold_dir(attempt.job.scaffold_id)
+    mount = ScaffoldMount(scaffold_id=attempt.job.scaffold_id, directory=directory)
+    limits = attempt.executor.limits
+    try:
+        with _gateway(attempt, sandbox, log.note) as gateway:
+            request = RunRequest(
+                input_string=input_string,
+                model=attempt.executor.model if gateway else "",
+                gateway_dir=gateway.directory if gateway else None,
+            )
+            with sandbox.open(mount, limits, attempt.labels) as session:
+                outcome = session.run(request, on_output=log.output)
+            if gateway is None:
+                return outcome, Usage()
+            return with_gateway_verdict(outcome, gateway), gateway.usage()
+    except (InfraError, Unavailable, OSError) as error:
+        return RunOutcome(status=Status.INFRA_ERROR, error_message=str(error)), Usage()
+
+
+def with_gateway_verdict(outcome: RunOutcome, gateway: Gateway) -> RunOutcome:
+    """What the gateway knows that the sandbox does not: a budget overrun, or a model that was out of reach."""
+    if gateway.budget_exceeded:
+        message = "The run asked for more model calls than executor.max_calls allows."
+        return outcome.model_copy(update={"status": Status.BUDGET_EXCEEDED, "error_message": message})
+    if gateway.provider_failed:
+        message = f"The model could not be reached: {gateway.provider_failed}"
+        return outcome.model_copy(update={"status": Status.INFRA_ERROR, "error_message": message})
+    return outcome
+
+
+def _gateway(
+    attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]
+) -> AbstractContextManager[Gateway | None]:
+    if not sandbox.uses_gateway:
+        return nullcontext()
+    executor = attempt.executor
+    config = GatewayConfig(
+        model=parse_model(executor.model, attempt.models),
+        seed=attempt.seed,
+        temperature=executor.temperature,
+        max_tokens=executor.max_tokens,
+        max_calls=executor.max_calls,
+        deadline=executor.timeout,
+    )
+    return open_gateway(config, get_settings().socket_dir, on_note=note)
+
+
+@lru_cache(maxsize=16)
+def _spec(file_manager: ExperimentFileManager) -> ExperimentSpec:
+    # A spec never changes once its experiment has begun.
+    return file_manager.load_metadata().spec
+
+
+@lru_cache(maxsize=16)
+def experiment_scorer(file_manager: ExperimentFileManager, worker: str) -> Scorer:
+    """The experiment's scorer, with a sandbox for programs it has to run. Raises SpecError, UnknownName."""
+    spec = _spec(file_manager)
+    labels = Labels(experiment=file_manager.name, job="scorer", worker=worker)
+    module, colon, _ = spec.scorer.name.partition(":")
+    return build_scorer(
+        spec.scorer,
+        run_program=partial(run_program, build_sandbox(spec.sandbox), labels),
+        module_source=file_manager.load_scorer(module) if colon else None,
+    )
+
+
+def _result(
+    attempt: Attempt, example_id: str, outcome: RunOutcome, usage: Usage, scored: Scored, started: datetime
+) -> RunResult:
+    return RunResult(
+        **attempt.job.model_dump(),
+        example_id=example_id,
+        status=scored.status,
+        score=scored.score,
+        feedback=scored.feedback,
+        output=outcome.output,
+        exit_code=outcome.exit_code,
+        execution_time=round(outcome.execution_time, 4),
+        error_message=scored.error_message or outcome.error_message,
+        usage=usage,
+        attempt=attempt.number,
+        worker=attempt.worker,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+    )

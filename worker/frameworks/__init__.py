@@ -1,0 +1,1 @@
+"""The place of multi-step framework runs, one module per framework."""

@@ -1,0 +1,1 @@
+"""The container's only way to a model."""

@@ -1,0 +1,38 @@
+"""Remote-control commands: what ``doctor`` and the coordinator ask of every worker."""
+
+from typing import Any
+
+from celery.worker.control import control_command, inspect_command
+
+import shared
+from shared.file_manager import ExperimentFileManager
+from shared.settings import get_settings
+
+
+@inspect_command(args=[("experiment", str), ("token", str)])  # type: ignore[untyped-decorator]
+def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
+    """Who this worker is, and whether it sees ``token`` on the volume and can write there."""
+    settings = get_settings()
+    try:
+        volume = ExperimentFileManager(settings.data_dir / experiment).answer_probe(token, settings.worker_name)
+    except (OSError, ValueError) as error:
+        volume = str(error)
+    return {
+        "worker": settings.worker_name,
+        "slots": settings.concurrency,
+        "version": shared.__version__,
+        "volume": volume,
+    }
+
+
+@control_command(args=[("experiment", str)])  # type: ignore[untyped-decorator]
+def scaffoldry_cancel(state: Any, experiment: str) -> dict[str, int]:
+    """Stop this worker's running jobs of an experiment; their containers go with them."""
+    from celery.worker.state import active_requests
+
+    stopped = 0
+    for request in list(active_requests):
+        if request.task_id.startswith(f"{experiment}.it"):
+            request.terminate(state.consumer.pool, signal="TERM")
+            stopped += 1
+    return {"stopped": stopped}

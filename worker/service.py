@@ -1,0 +1,86 @@
+"""A worker's life: take a name of its own on this host, clear what an earlier life left behind, then serve jobs."""
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from filelock import FileLock, Timeout
+
+from shared.errors import UsageError
+from shared.queue import app, check_broker, without_password
+from shared.settings import get_settings, override_settings
+from worker.sandbox import build_sandbox
+
+log = structlog.get_logger()
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(name: str | None, concurrency: int | None, sandbox_name: str, with_parent: bool) -> None:
+    """Serve jobs until told to stop: SIGTERM or one Ctrl-C ends after the running jobs, SIGQUIT or a second at once.
+
+    ``with_parent``: stop when the process that started this one is gone. Raises UsageError without a broker,
+    BrokerUnavailable, SandboxUnavailable.
+    """
+    settings = get_settings()
+    if settings.broker_url is None:
+        raise UsageError("A worker needs a broker: set SCAFFOLDRY_BROKER_URL or give --broker-url redis://HOST:6379/0.")
+    if with_parent:
+        _die_with_parent()
+    check_broker(app, without_password(settings.broker_url))
+    sandbox = build_sandbox(sandbox_name)
+    sandbox.check()
+    with own_name(name or settings.worker_name) as worker:
+        settings = override_settings(worker_name=worker, concurrency=concurrency or settings.concurrency)
+        reaped = sandbox.reap(worker)
+        if reaped:
+            log.warning("removed what an earlier worker of this name left behind", action="reaped", containers=reaped)
+        try:
+            app.worker_main(_arguments(worker, settings.concurrency, settings.log_level))
+        finally:
+            sandbox.reap(worker)
+
+
+def _arguments(worker: str, concurrency: int, log_level: str) -> list[str]:
+    return [
+        "worker",
+        f"--hostname=worker@{worker}",
+        f"--concurrency={concurrency}",
+        f"--loglevel={log_level}",
+        "--pool=prefork",
+        "--without-gossip",
+        "--without-mingle",
+        "--include=worker.tasks,worker.probe",
+    ]
+
+
+@contextmanager
+def own_name(name: str) -> Iterator[str]:
+    """``name``, or ``name-2``, ``name-3``, ... where other workers of this host have it; held while in the context.
+
+    The name is what strays are found by, so two living workers must never share one, and a restarted worker should
+    get its old one back.
+    """
+    folder = get_settings().cache_dir / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    for count in range(1, 1000):
+        candidate = name if count == 1 else f"{name}-{count}"
+        lock = FileLock(folder / f"{candidate}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue
+        try:
+            yield candidate
+        finally:
+            lock.release()
+        return
+    raise UsageError(f"A thousand workers named {name} run on this host already; give this one a --name.")
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == 1:
+        raise UsageError("The process that started this worker is gone already.")

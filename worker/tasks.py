@@ -1,0 +1,46 @@
+"""The one Celery task: decode a job, run it, answer with a receipt."""
+
+import traceback
+from functools import lru_cache
+from typing import Any
+
+import structlog
+
+from shared.errors import ScaffoldryError
+from shared.file_manager import ExperimentFileManager
+from shared.models import Job, Receipt, Status
+from shared.queue import RUN_JOB, app
+from shared.settings import get_settings
+from worker.execution import run_job
+
+log = structlog.get_logger()
+
+
+@app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
+def run_job_task(job: dict[str, Any], attempt: int) -> dict[str, Any]:
+    """Run one attempt of a job. Whatever our own machinery does wrong comes back as an ``infra_error`` receipt."""
+    settings = get_settings()
+    receipt = _run(Job.model_validate(job), attempt, settings.worker_name)
+    return receipt.model_copy(update={"slots": settings.concurrency}).model_dump(mode="json")
+
+
+def _run(job: Job, attempt: int, worker: str) -> Receipt:
+    try:
+        files = _experiment(job.experiment)
+        if files.is_cancelled():
+            message = "The experiment was cancelled."
+            return Receipt(status=Status.INFRA_ERROR, worker=worker, cancelled=True, error_message=message)
+        return Receipt.of(run_job(files, job, attempt, worker))
+    except (ScaffoldryError, OSError) as error:
+        log.warning("job failed", action="job_failed", error=str(error), **job.model_dump())
+        return Receipt(status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=str(error)[:500])
+    except Exception as error:
+        # A bug of ours must not be counted against the scaffold, nor be lost.
+        log.error("job crashed", action="job_crashed", traceback=traceback.format_exc(), **job.model_dump())
+        message = f"{type(error).__name__}: {error}"[:500]
+        return Receipt(status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=message)
+
+
+@lru_cache(maxsize=16)
+def _experiment(name: str) -> ExperimentFileManager:
+    return ExperimentFileManager.locate(get_settings().data_dir, name)
