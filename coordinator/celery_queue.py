@@ -28,7 +28,9 @@ class CeleryQueue(JobQueue):
         self._wait = wait
         self._watch = watch
         self._received: deque[tuple[Job, int, Receipt]] = deque()
+        self._backend: Any = app.backend
         self._errors = connection_errors(app)
+        self._lost: tuple[type[Exception], ...] = (*self._errors, RuntimeError)
 
     def send(self, job: Job, attempt: int) -> None:
         try:
@@ -39,13 +41,13 @@ class CeleryQueue(JobQueue):
         def arrived(answer: Any) -> None:
             self._received.append((job, attempt, read_receipt(answer.state, answer.result)))
             # A pending result and its promise refer to each other; let both go now rather than at the next collection.
-            self._app.backend.remove_pending_result(pending)
+            self._backend.remove_pending_result(pending)
 
         pending.then(arrived, on_error=arrived)
 
     def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
         self._watch()
-        consumer = self._app.backend.result_consumer
+        consumer = self._backend.result_consumer
         try:
             if not self._received:
                 consumer.drain_events(timeout=timeout)
@@ -53,7 +55,7 @@ class CeleryQueue(JobQueue):
                 continue
         except TimeoutError:
             pass  # nothing came in time
-        except (*self._errors, RuntimeError) as error:
+        except self._lost as error:
             raise BrokerUnavailable(f"The broker at {self._where} went away: {error}.") from None
         received = list(self._received)
         self._received.clear()

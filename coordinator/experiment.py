@@ -15,7 +15,6 @@ from shared.errors import SpecChanged, SpecError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, ExperimentMetadata, ImageInfo, Plan, ScaffoldResult
 from shared.models.base import Frozen
-from shared.models.ids import Split
 
 
 class Prepared(Frozen):
@@ -24,7 +23,7 @@ class Prepared(Frozen):
     loaded: LoadedSpec
     spec_path: Path
     overrides: tuple[str, ...]
-    data: dict[Split, tuple[Example, ...]]
+    data: dict[str, tuple[Example, ...]]
     scaffolds: tuple[ScaffoldResult, ...]
     scorer_source: str | None
     plan_size: int
@@ -37,7 +36,7 @@ def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None =
     if name is not None:
         overrides = (*overrides, f"name={name}")
     loaded = load_spec(spec_path, overrides)
-    data = load_data(loaded.spec.data, loaded.folder)
+    data = {str(split): examples for split, examples in load_data(loaded.spec.data, loaded.folder).items()}
     check_spec(loaded, data)
     scaffolds = load_scaffolds(loaded.spec, loaded.folder, datetime.now(UTC))
     plan = plan_iteration(loaded.spec.name, 0, loaded.spec.loop, data, _ids(scaffolds))
@@ -49,7 +48,7 @@ def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None =
         scaffolds=tuple(scaffolds),
         scorer_source=_scorer_source(loaded),
         plan_size=len(plan),
-        warnings=(*overlaps(loaded.spec.data), *scaffold_warnings(loaded.spec, loaded.folder)),
+        warnings=(*overlaps(loaded.spec.data), *scaffold_warnings(scaffolds, loaded.folder)),
     )
 
 

@@ -99,7 +99,7 @@ def cancel(files: ExperimentFileManager, broker_url: str | None) -> int:
         return 0
     app = make_app(broker_url)
     check_broker(app, without_password(broker_url))
-    replies = app.control.broadcast("scaffoldry_cancel", {"experiment": files.name}, reply=True, timeout=3.0)
+    replies: Any = app.control.broadcast("scaffoldry_cancel", {"experiment": files.name}, reply=True, timeout=3.0)
     return sum(answer.get("stopped", 0) for reply in replies or [] for answer in reply.values())
 
 
@@ -116,7 +116,7 @@ def doctor_workers(broker_url: str | None, data_dir: Path) -> list[Finding]:
     token = secrets.token_hex(16)
     probe = ExperimentFileManager(Path(data_dir) / f"probe-{token[:8]}")
     probe.ask_probe(token)
-    replies = app.control.inspect(timeout=3.0)._request("scaffoldry_probe", experiment=probe.name, token=token) or {}
+    replies: Any = app.control.inspect(timeout=3.0)._request("scaffoldry_probe", experiment=probe.name, token=token) or {}
     seen = probe.end_probe()
     found = [Finding(check="broker", ok=True, detail=f"{where} answers")]
     if not replies:

@@ -49,15 +49,20 @@ build_project() {
 }
 
 [ -n "$base" ] || base=$(choose_base)
-version=$(docker run --rm --network none "$base" python3 -c 'import platform; print(platform.python_version(), platform.machine())')
+version=$(docker run --rm --network none "$base" python3 -c 'import os, sys; print("%d.%d.%d" % sys.version_info[:3], os.uname().machine)')
 read -r python machine <<<"$version"
 fetch_dependencies "$python" "$machine"
 build_project
+previous=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # The classic builder: Debian's client comes without BuildKit's.
 if ! DOCKER_BUILDKIT=0 docker build --quiet --build-arg BASE_IMAGE="$base" --tag "$image" . >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     die 1 "Could not build $image on $base; the end of the log is above."
+fi
+# Builds would pile up otherwise. One that a running service still uses stays.
+if [ -n "$previous" ] && [ "$previous" != "$(docker image inspect --format '{{.Id}}' "$image")" ]; then
+    docker image rm "$previous" >/dev/null 2>&1 || say "The image that $image was before is still in use, and stays."
 fi
 say "$image is up to date (on $base)."

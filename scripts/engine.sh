@@ -79,6 +79,7 @@ run_dockerd() {
     as_root setsid dockerd "${group[@]}" >"$log_file" 2>&1 </dev/null &
     if ! wait_until 60 ok; then
         tail -n 5 "$log_file" >&2
+        stop_process "$(as_root cat /run/docker.pid 2>/dev/null)" || true
         die 3 "dockerd did not answer within 60 s; the end of its log is above."
     fi
     as_root cat /run/docker.pid >"$pid_file"
@@ -102,19 +103,23 @@ start() {
     run_dockerd
 }
 
+# stop_process PID: ends that dockerd; false when it has not ended after 30 s.
+stop_process() {
+    is_running "$1" dockerd || return 0
+    as_root kill -TERM "$1"
+    for _ in $(seq 60); do
+        is_running "$1" dockerd || return 0
+        sleep 0.5
+    done
+    return 1
+}
+
 stop() {
     local pid
     [ -f "$pid_file" ] || { say "No engine that this project started is running."; return; }
     pid=$(cat "$pid_file")
-    if is_running "$pid" dockerd; then
-        say "Stopping the Docker engine that was started here."
-        as_root kill -TERM "$pid"
-        for _ in $(seq 60); do
-            is_running "$pid" dockerd || break
-            sleep 0.5
-        done
-        is_running "$pid" dockerd && die 1 "dockerd ($pid) did not stop within 30 s; see $log_file."
-    fi
+    say "Stopping the Docker engine that was started here."
+    stop_process "$pid" || die 1 "dockerd ($pid) did not stop within 30 s; see $log_file."
     rm -f "$pid_file"
 }
 

@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 if ! scripts/engine.sh status; then
-    trap 'scripts/engine.sh stop' EXIT
     scripts/engine.sh start
+    trap 'scripts/engine.sh stop' EXIT
 fi
 scripts/redis.sh
 scripts/engine.sh compose >/dev/null

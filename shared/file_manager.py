@@ -80,6 +80,19 @@ class ExperimentFileManager:
         """The experiment of that name on this host's view of the shared volume."""
         return cls.open(Path(data_dir) / check_experiment_name(experiment))
 
+    @classmethod
+    def all_in(cls, data_dir: Path) -> list[Self]:
+        """The experiments of a folder, by name; none where the folder does not exist."""
+        directories = (Path(data_dir) / name for name in sorted(_names(Path(data_dir))))
+        return [cls(directory) for directory in directories if (directory / "metadata.json").is_file()]
+
+    @staticmethod
+    def check_writable(data_dir: Path) -> None:
+        """Write a file into the folder of experiments and remove it; raises OSError where that cannot be done."""
+        probe = Path(data_dir) / f"{atomic.TEMPORARY}probe-{os.getpid()}"
+        atomic.write_file(probe, b"probe")
+        probe.unlink()
+
     @property
     def name(self) -> str:
         """The experiment's name: that of its directory."""

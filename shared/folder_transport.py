@@ -21,17 +21,17 @@ SCHEME = "folder"
 TRANSPORT_ALIASES[SCHEME] = "shared.folder_transport:Transport"
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """A channel whose messages appear whole and in the order they were sent."""
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # as Kombu does
         name = f"{monotonic_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         hidden = os.path.join(self.data_folder_out, f"{name}.new")
         with open(hidden, "w", encoding="utf-8") as file:
             file.write(dumps(payload))
         os.rename(hidden, os.path.join(self.data_folder_out, name))
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
@@ -65,7 +65,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             yield
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     """Kombu's filesystem transport with the channel above."""
 
     Channel = Channel

@@ -66,6 +66,7 @@ def make_app(broker_url: str | None) -> Celery:
 
 def _transport(broker_url: str | None) -> dict[str, Any]:
     scheme = urlsplit(broker_url or "").scheme
+    options: dict[str, Any]
     if broker_url is None:
         return {"broker_url": "memory://", "result_backend": "cache+memory://"}
     if scheme in ("redis", "rediss"):
@@ -117,7 +118,7 @@ def check_broker(app: Celery, where: str) -> None:
     """Raise BrokerUnavailable unless the broker answers within a few seconds."""
     try:
         with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
     except connection_errors(app) as error:
         raise BrokerUnavailable(
             f"The broker at {where} does not answer: {error}. Start Redis there, or leave the broker URL out "

@@ -27,10 +27,15 @@ class Settings(BaseSettings):
     """Where gateway sockets are made; the Docker daemon must see it under the same path. None: a private folder of /tmp."""
     concurrency: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
     """Runs at once in one worker."""
+    local_threads: int = Field(default=max(1, (os.cpu_count() or 1) // 2), ge=1, le=1024)
+    """Threads of a local model, on all runs' behalf. Its threads wait for each other many times for each token, so that
+    one which shares its processor with a container slows them all: half the processors are left to the runs."""
     worker_name: str = Field(default_factory=socket.gethostname)
     sandbox_image: str | None = None
     """Image to run scaffolds in; None: the one built from this version's files."""
     log_level: str = "warning"
+    debug: bool = False
+    """Show the traceback of an error that should not happen."""
     openai_base_url: str | None = None
     anthropic_base_url: str | None = None
 

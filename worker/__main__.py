@@ -39,7 +39,7 @@ def run(
 @app.command()
 def check(sandbox: str = "docker", as_json: Json = False) -> None:
     """Whether runs can be started on this machine, and in which image."""
-    from worker.sandbox import build_sandbox
+    from worker.sandbox.registry import build_sandbox
 
     build_sandbox(sandbox).check()
     info = None

@@ -30,9 +30,10 @@ from shared.run_log import RunLog
 from shared.scorers import build_scorer
 from shared.scorers.base import Scorer
 from shared.settings import get_settings
-from worker.gateway.server import Gateway, GatewayConfig, open_gateway
+from worker.gateway.server import CallRecord, Gateway, GatewayConfig, open_gateway
 from worker.programs import run_program
-from worker.sandbox import Sandbox, build_sandbox
+from worker.sandbox.base import Sandbox
+from worker.sandbox.registry import build_sandbox
 from worker.scoring import Scored, score_outcome
 
 
@@ -92,7 +93,7 @@ def execute_scaffold(
         models=models,
     )
     parse_model(model, models)
-    sandbox = build_sandbox("docker")
+    sandbox = sandbox_named("docker")
     sandbox.check()
     started = datetime.now(UTC)
     with file_manager.open_log(iteration, scaffold_id, run_type) as log:
@@ -114,7 +115,7 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
         return committed
     spec = _spec(file_manager)
     example = file_manager.load_plan(job.iteration).runs[job.run_type]
-    sandbox = build_sandbox(spec.sandbox)
+    sandbox = sandbox_named(spec.sandbox)
     attempt = Attempt(
         job=job, number=number, worker=worker, executor=spec.executor, models=spec.models, seed=spec.loop.seed
     )
@@ -179,9 +180,21 @@ def _gateway(
         temperature=executor.temperature,
         max_tokens=executor.max_tokens,
         max_calls=executor.max_calls,
-        deadline=executor.timeout,
+        timeout=executor.timeout,
     )
-    return open_gateway(config, get_settings().socket_dir, on_note=note)
+    return open_gateway(config, get_settings().socket_dir, on_call=lambda call: note(describe_call(call)))
+
+
+def describe_call(call: CallRecord) -> str:
+    """A model call as a line of the run's log."""
+    tokens = f"{call.input_tokens} tokens in, {call.output_tokens} out, {call.seconds:.2f} s"
+    return f"model call {call.number}: {tokens}" + (f", {call.error} ({call.status})" if call.error else "")
+
+
+@lru_cache
+def sandbox_named(name: str) -> Sandbox:
+    """This process's sandbox of that name, with its connections."""
+    return build_sandbox(name)
 
 
 @lru_cache(maxsize=16)
@@ -198,7 +211,7 @@ def experiment_scorer(file_manager: ExperimentFileManager, worker: str) -> Score
     module, colon, _ = spec.scorer.name.partition(":")
     return build_scorer(
         spec.scorer,
-        run_program=partial(run_program, build_sandbox(spec.sandbox), labels),
+        run_program=partial(run_program, sandbox_named(spec.sandbox), labels),
         module_source=file_manager.load_scorer(module) if colon else None,
     )
 

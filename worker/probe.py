@@ -9,7 +9,7 @@ from shared.file_manager import ExperimentFileManager
 from shared.settings import get_settings
 
 
-@inspect_command(args=[("experiment", str), ("token", str)])  # type: ignore[untyped-decorator]
+@inspect_command(args=[("experiment", str), ("token", str)])
 def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
     """Who this worker is, and whether it sees ``token`` on the volume and can write there."""
     settings = get_settings()
@@ -25,7 +25,7 @@ def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
     }
 
 
-@control_command(args=[("experiment", str)])  # type: ignore[untyped-decorator]
+@control_command(args=[("experiment", str)])
 def scaffoldry_cancel(state: Any, experiment: str) -> dict[str, int]:
     """Stop this worker's running jobs of an experiment; their containers go with them."""
     from celery.worker.state import active_requests

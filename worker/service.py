@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from shared.errors import UsageError
 from shared.queue import app, check_broker, without_password
 from shared.settings import get_settings, override_settings
-from worker.sandbox import build_sandbox
+from worker.sandbox.registry import build_sandbox
 
 log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1

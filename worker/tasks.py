@@ -16,7 +16,7 @@ from worker.execution import run_job
 log = structlog.get_logger()
 
 
-@app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
+@app.task(name=RUN_JOB)
 def run_job_task(job: dict[str, Any], attempt: int) -> dict[str, Any]:
     """Run one attempt of a job. Whatever our own machinery does wrong comes back as an ``infra_error`` receipt."""
     settings = get_settings()

@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line: ``scaffoldry``, also ``python -m coordinator``."""
+
+from coordinator.cli.app import main
+
+__all__ = ["main"]

@@ -29,7 +29,7 @@ class Summary(Frozen):
 
 
 class Reporter(ABC):
-    """Told of everything in order; shows it as it sees fit. Talk goes to stderr, data (``--json``, tables) to stdout."""
+    """Told of everything in order; shows it as it sees fit. Talk goes to stderr, data to stdout."""
 
     @abstractmethod
     def iteration_started(self, plan: Plan) -> None:

@@ -1,11 +1,12 @@
 """Progress as data: one JSON object a line."""
 
 import json
-from typing import Any, TextIO
+from typing import IO, Any
 
 from coordinator.report import words
 from coordinator.report.base import Reporter, Summary
 from shared.models import Job, Plan, Receipt, RunResult
+from shared.run_log import printable
 
 
 def json_line(record: dict[str, Any]) -> str:
@@ -16,7 +17,7 @@ def json_line(record: dict[str, Any]) -> str:
 class JsonReporter(Reporter):
     """Writes an object per event to ``out``; sentences go to ``err`` as well, for whoever watches."""
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: IO[str], err: IO[str]) -> None:
         self._out = out
         self._err = err
 
@@ -43,7 +44,7 @@ class JsonReporter(Reporter):
 
     def say(self, message: str) -> None:
         self._write("message", message=message)
-        print(message, file=self._err, flush=True)
+        print(printable(message), file=self._err, flush=True)
 
     def tick(self) -> None:
         """Nothing moves between events."""

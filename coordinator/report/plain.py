@@ -2,6 +2,7 @@
 
 from coordinator.report.base import Summary
 from coordinator.report.reporter import ProgressReporter, progress_line
+from coordinator.report.words import plural
 from shared.models import Plan
 
 SHARE = 0.1
@@ -16,7 +17,8 @@ class PlainReporter(ProgressReporter):
 
     def iteration_started(self, plan: Plan) -> None:
         super().iteration_started(plan)
-        self.say(f"{len(plan):,} runs: {len(plan.scaffolds):,} scaffolds on {len(plan.runs):,} examples each.")
+        scaffolds, examples = plural(len(plan.scaffolds), "scaffold"), plural(len(plan.runs), "example")
+        self.say(f"{plural(len(plan), 'run')}: {scaffolds} on {examples} each.")
         self._shown_done, self._shown_at = 0, self._clock()
 
     def tick(self) -> None:

@@ -23,7 +23,7 @@ class ScaffoldProgress:
     seconds: float = 0.0
     """Summed over ``done``."""
     tokens: int = 0
-    scores: Moments = Moments()
+    scores: Moments = field(default_factory=Moments)
     statuses: Mapping[Status, int] = field(default_factory=dict)
 
 
@@ -41,7 +41,7 @@ class Progress:
     retried: int = 0
     quarantined: int = 0
     cancelled: int = 0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     statuses: Mapping[Status, int] = field(default_factory=dict)
     scaffolds: Mapping[str, ScaffoldProgress] = field(default_factory=dict)
     notable: Job | None = None

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import IO
 
 from coordinator.report import words
 from coordinator.report.base import Reporter, Summary
 from coordinator.report.progress import Progress
 from coordinator.report.standing import closing, standing_table
 from shared.models import Job, Plan, Receipt, RunResult
+from shared.run_log import printable
 
 Clock = Callable[[], float]
 COMPLAINT_SECONDS = 5.0
@@ -22,7 +23,7 @@ class ProgressReporter(Reporter):
     """
 
     def __init__(
-        self, out: TextIO, err: TextIO, names: Mapping[str, str] | None = None, clock: Clock = time.monotonic
+        self, out: IO[str], err: IO[str], names: Mapping[str, str] | None = None, clock: Clock = time.monotonic
     ) -> None:
         self._out = out
         self._err = err
@@ -50,7 +51,7 @@ class ProgressReporter(Reporter):
             self._complain(f"Given up after {receipt.attempt} attempts: {job}", receipt)
 
     def say(self, message: str) -> None:
-        print(message, file=self._err, flush=True)
+        print(printable(message), file=self._err, flush=True)
 
     def finished(self, summary: Summary) -> None:
         self.close()

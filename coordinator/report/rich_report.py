@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import TextIO
+from typing import IO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +15,7 @@ from coordinator.report.progress import Progress, ScaffoldProgress
 from coordinator.report.reporter import Clock, ProgressReporter, pace, spending, troubles
 from shared.models import Plan
 from shared.models.ids import scaffold_id_key
+from shared.run_log import printable
 
 MOST_ROWS = 15
 REFRESH_SECONDS = 0.25
@@ -24,7 +25,7 @@ class RichReporter(ProgressReporter):
     """A bar and a table of the scaffolds, redrawn in place at most four times a second."""
 
     def __init__(
-        self, console: Console, out: TextIO, names: Mapping[str, str] | None = None, clock: Clock = time.monotonic
+        self, console: Console, out: IO[str], names: Mapping[str, str] | None = None, clock: Clock = time.monotonic
     ) -> None:
         super().__init__(out, console.file, names, clock)
         self._console = console
@@ -46,7 +47,7 @@ class RichReporter(ProgressReporter):
             self._live.update(view(self.progress, self._names, now, rows), refresh=True)
 
     def say(self, message: str) -> None:
-        self._console.print(Text(message))
+        self._console.print(Text(printable(message)))
 
     def close(self) -> None:
         if self._live is not None:

@@ -60,7 +60,8 @@ def closing(summary: Summary, notable: Job | None) -> list[str]:
     lines = [_how_it_ended(summary), *remarks(summary.details, summary.directory)]
     if summary.quarantined:
         lines.append(
-            f"{words.plural(summary.quarantined, 'run')} failed on our side at every attempt and was given up, "
+            f"{words.plural(summary.quarantined, 'run')} failed on our side at every attempt and "
+            f"{'was' if summary.quarantined == 1 else 'were'} given up, "
             "which says nothing about the program; a resume tries again."
         )
     lines += ["", f"Experiment: {summary.directory}"]
@@ -91,9 +92,9 @@ def _next(summary: Summary, notable: Job | None) -> list[tuple[str, str]]:
 def _missing(missing: int, whose: list[str], directory: str) -> str:
     named = ", ".join(whose[:10]) + (f" and {len(whose) - 10} more" if len(whose) > 10 else "")
     runs = f"{words.plural(missing, 'run')} {'is' if missing == 1 else 'are'} missing"
-    if len(whose) == 1:
-        return f"{runs} of scaffold {named}: its mean is incomplete. Run what is missing: {words.command('resume', directory)}"
-    return f"{runs} of scaffolds {named}: their means are incomplete. Run what is missing: {words.command('resume', directory)}"
+    one = len(whose) == 1
+    incomplete = f"of scaffold {named}: its mean is" if one else f"of scaffolds {named}: their means are"
+    return f"{runs} {incomplete} incomplete. Run what is missing: {words.command('resume', directory)}"
 
 
 def _best_first(item: tuple[str, SplitDetails]) -> tuple[bool, float, object]:

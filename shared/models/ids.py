@@ -15,7 +15,7 @@ _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _RUN_TYPE = re.compile(r"(train|valid|test)_(0|[1-9][0-9]{0,8})")
 
 
-def check_scaffold_id(value: str) -> str:
+def check_scaffold_id(value: object) -> str:
     """Return ``value`` if it is a scaffold id (``0``, ``2-0-1``, ``vote.v2``), else raise InvalidId."""
     if not isinstance(value, str) or not _SCAFFOLD_ID.fullmatch(value):
         raise InvalidId(
@@ -24,7 +24,7 @@ def check_scaffold_id(value: str) -> str:
     return value
 
 
-def check_experiment_name(value: str) -> str:
+def check_experiment_name(value: object) -> str:
     """Return ``value`` if it can name an experiment's directory, else raise InvalidId."""
     if not isinstance(value, str) or not _EXPERIMENT.fullmatch(value):
         raise InvalidId(
@@ -34,14 +34,14 @@ def check_experiment_name(value: str) -> str:
     return value
 
 
-def check_run_type(value: str) -> str:
+def check_run_type(value: object) -> str:
     """Return ``value`` if it reads ``<split>_<index>`` (``valid_12``), else raise InvalidId."""
     if not isinstance(value, str) or not _RUN_TYPE.fullmatch(value):
         raise InvalidId(f"{value!r} is not a run type: use train_N, valid_N or test_N, where N counts from 0.")
     return value
 
 
-def check_iteration(value: int) -> int:
+def check_iteration(value: object) -> int:
     """Return ``value`` if it is a whole number of 0 or more, else raise InvalidId."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidId(f"{value!r} is not an iteration: iterations are whole numbers that count from 0.")

@@ -1,15 +1,24 @@
 """An experiment's spec: what a person writes in YAML."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, FiniteFloat, Tag, field_validator, model_validator
 
 from shared.models.base import Frozen
 from shared.models.ids import SPLITS, ExperimentName
 from shared.models.limits import Limits
 
+SANDBOXES = ("docker", "process", "fake")
+"""The built-in sandboxes; installed packages may add others."""
 
-class SplitSpec(Frozen):
+
+class Written(Frozen):
+    """A part of a spec whose values must be written as what they are: ``true`` is no number, and ``"5"`` is text."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class SplitSpec(Written):
     """Where one split's examples come from: lines of a JSONL file."""
 
     path: str
@@ -22,7 +31,7 @@ class SplitSpec(Frozen):
     limit: int | None = Field(default=None, ge=1)
 
 
-class SeedSplit(Frozen):
+class SeedSplit(Written):
     """One file divided by seed: shuffled once, then cut into shares of ``train``, ``valid`` and ``test``."""
 
     path: str
@@ -38,7 +47,7 @@ class SeedSplit(Frozen):
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         if not value or any(not 0 < share <= 1 for share in value.values()) or sum(value.values()) > 1 + 1e-9:
-            raise ValueError("the shares of data.split must each lie between 0 and 1 and add up to 1 or less")
+            raise ValueError("the shares must each lie between 0 and 1 and add up to 1 or less")
         return value
 
 
@@ -52,8 +61,17 @@ class DataSpec(Frozen):
     @model_validator(mode="after")
     def _some(self) -> "DataSpec":
         if not any(getattr(self, split) for split in SPLITS):
-            raise ValueError("data needs at least one of train, valid and test")
+            raise ValueError("needs at least one of train, valid and test")
         return self
+
+
+def _data_form(value: Any) -> str:
+    """Which of its two forms ``data`` has: one file divided by seed, or a file for each split."""
+    one_file = isinstance(value, SeedSplit) or (isinstance(value, dict) and ("split" in value or "path" in value))
+    return "seed" if one_file else "files"
+
+
+Data = Annotated[Annotated[DataSpec, Tag("files")] | Annotated[SeedSplit, Tag("seed")], Discriminator(_data_form)]
 
 
 class ScorerSpec(Frozen):
@@ -72,6 +90,8 @@ class ScorerSpec(Frozen):
 class ExecutorSpec(Limits):
     """The model a scaffold calls, and the limits it runs under."""
 
+    model_config = ConfigDict(strict=True)
+
     model: str = "local/smollm2"
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -84,7 +104,7 @@ class ExecutorSpec(Limits):
         return Limits(**{name: getattr(self, name) for name in Limits.model_fields})
 
 
-class LoopSpec(Frozen):
+class LoopSpec(Written):
     """How the experiment goes on."""
 
     iterations: int = Field(default=1, ge=1, le=1)
@@ -95,11 +115,11 @@ class LoopSpec(Frozen):
     seed: int = 0
 
 
-class Price(Frozen):
+class Price(Written):
     """US dollars per million tokens."""
 
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
+    input: FiniteFloat = Field(ge=0)
+    output: FiniteFloat = Field(ge=0)
 
 
 class ModelSpec(Frozen):
@@ -118,7 +138,7 @@ class ExperimentSpec(Frozen):
 
     name: ExperimentName
     task: str = ""
-    data: DataSpec | SeedSplit
+    data: Data
     scorer: ScorerSpec
     scaffolds: tuple[str, ...] = Field(min_length=1)
     """Folders with a ``scaffold.py``, counted from the spec's folder; they become ids 0, 1, ... in order."""

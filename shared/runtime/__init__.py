@@ -1,11 +1,11 @@
-"""The files that lie beside every scaffold."""
+"""The files that lie beside every scaffold in its container. They use the standard library alone, and run on 3.8."""
 
 from importlib.resources import files
 
-RUNTIME_FILES = ("llm_executor.py", "llm_interfaces.py")
+NAMES = ("llm_executor.py", "llm_interfaces.py")
 
 
 def read_runtime_files() -> dict[str, str]:
-    """File name -> text of the modules a scaffold may import."""
+    """The files' texts by name."""
     folder = files(__name__)
-    return {name: (folder / name).read_text(encoding="utf-8") for name in RUNTIME_FILES}
+    return {name: (folder / name).read_text(encoding="utf-8") for name in NAMES}

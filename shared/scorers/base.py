@@ -11,7 +11,7 @@ from shared.models.run import RunOutcome
 
 
 class Score(Frozen):
-    """A scorer's verdict: a finite float, higher is better, and optionally a sentence for whoever mends the scaffold."""
+    """A scorer's verdict: a finite float, higher is better; optionally a sentence for whoever mends the scaffold."""
 
     value: FiniteFloat
     feedback: str | None = None

@@ -28,11 +28,6 @@ class Choices:
 
     texts: dict[str, str]
 
-    @property
-    def known(self) -> bool:
-        """Whether the texts are known."""
-        return any(self.texts.values())
-
 
 class ChoiceScorer(Scorer):
     """1.0 where the last explicit statement of the output names the right choice, else 0.0.

@@ -26,14 +26,21 @@ class Ambiguous:
     labels: tuple[str, ...]
 
 
+_ASCII = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2212": "-"})
+
 Reading = str | Ambiguous
 Statement = tuple[int, Reading]
 """Where a statement stands, and what it names."""
 
 
+def normal(text: str) -> str:
+    """Text with compatible forms (full width letters, curly quotes, dashes) written the ASCII way."""
+    return unicodedata.normalize("NFKC", text).translate(_ASCII)
+
+
 def plain(text: str) -> str:
     """Text for comparing choices: case, white space and closing punctuation do not count."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" \"'`*_.,;:!")
+    return " ".join(normal(text).casefold().split()).strip(" \"'`*_.,;:!")
 
 
 class Names:
@@ -64,7 +71,7 @@ def read_choice(output: str, choices: Mapping[str, str]) -> Reading | None:
     Never raises, and takes bounded time: of a long output only the two ends are read.
     """
     text = output if len(output) <= _HEAD + _TAIL else f"{output[:_HEAD]}\n\n{output[-_TAIL:]}"
-    text = unicodedata.normalize("NFKC", text)[: 2 * (_HEAD + _TAIL)].strip()
+    text = normal(text)[: 2 * (_HEAD + _TAIL)].strip()
     names = Names(choices)
     if plain(text) in names.texts and plain(text) not in names.labels:
         return names.texts[plain(text)]

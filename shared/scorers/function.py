@@ -22,7 +22,7 @@ class FunctionOptions(Frozen):
 
 
 class FunctionScorer(Scorer):
-    """Calls ``function(output, example)``, where ``example`` is a dict of ``id``, ``input`` and the line's other fields.
+    """Calls ``function(output, example)``, where ``example`` is a dict: ``id``, ``input`` and the line's other fields.
 
     The function answers a number, a ``(number, feedback)`` pair, or a ``Score``. ``True`` counts as 1.0 and ``False``
     as 0.0. Anything else, NaN and infinity included, raises ScorerError. The function runs in the worker, as trusted
@@ -88,7 +88,8 @@ def _as_score(label: str, answer: Any) -> Score:
         value, feedback = answer
     if not isinstance(value, Real):
         raise ScorerError(
-            f"The scorer {label} answered a {type(answer).__name__}; it must answer a number, (number, text) or a Score."
+            f"The scorer {label} answered a {type(answer).__name__}; "
+            "it must answer a number, a (number, text) pair or a Score."
         )
     if not (feedback is None or isinstance(feedback, str)):
         raise ScorerError(f"The scorer {label} answered feedback that is a {type(feedback).__name__}, not text.")

@@ -1,6 +1,7 @@
 """Reading the number that a text ends on, in bounded time whatever the text."""
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,7 +19,7 @@ _NUMBER = re.compile(
     rf"{_SIGN}{_CURRENCY}(?P<above>{_DIGITS})(?:[eE](?P<power>[-+]?[0-9]+))?"
     rf"(?:\s?/\s?(?P<below>{_DIGITS})(?![0-9]|\s?/))?"
 )
-_MARK = re.compile(r"####[ \t]*:?[ \t]*[*_`(\\\[]*")
+_MARK = re.compile(r"####[ \t]*:?[ \t]*[*_`(\\\[$]*(?:boxed\{)?")
 # "#### 2. Add them up" is the heading of a numbered step, not an answer.
 _HEADING = re.compile(r"[.)][ \t]+\S")
 
@@ -63,12 +64,10 @@ def _last(text: str) -> Number | None:
     """The number that the last digit of ``text`` belongs to."""
     end = max(text.rfind(digit) for digit in "0123456789") + 1
     start = max(0, end - _WINDOW)
-    last = None
-    for last in _NUMBER.finditer(text[start:end].translate(_DASHES)):
-        pass
-    if last is None or (last.start() == 0 and start > 0):
+    last = deque(_NUMBER.finditer(text[start:end].translate(_DASHES)), maxlen=1)
+    if not last or (last[0].start() == 0 and start > 0):
         return None  # no digit at all, or a number that began before the window
-    return _to_number(last)
+    return _to_number(last[0])
 
 
 def _to_number(match: re.Match[str]) -> Number | None:

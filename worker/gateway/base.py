@@ -34,18 +34,28 @@ class ChatRequest(Frozen):
     """The experiment's seed."""
     call: int = 0
     """How many times this run has sent these very messages before."""
+    timeout: float | None = None
+    """Seconds the provider may take over this one try."""
 
 
 class Provider(ABC):
     """One model that can be asked. Thread-safe: several calls of a run may be under way at once."""
+
+    def prepare(self) -> None:
+        """Make ready whatever takes time, before a run's clock starts. Raises ModelUnavailable where that fails."""
+        return None
 
     @abstractmethod
     def complete(self, request: ChatRequest) -> Completion:
         """Ask the model once.
 
         Raises TransientProviderError (429, 5xx, connection lost; may carry ``retry_after`` seconds) for what is worth
-        trying again, and ProviderError for what is not.
+        trying again, ProviderTimeout where ``request.timeout`` passed, and ProviderError for what else was refused.
         """
+
+    def probe(self, request: ChatRequest) -> None:
+        """Raise ProviderError unless a plain request of our own is answered."""
+        self.complete(request)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -66,3 +76,17 @@ class TransientProviderError(ProviderError):
     def __init__(self, message: str, status: int = 503, retry_after: float | None = None) -> None:
         super().__init__(message, status)
         self.retry_after = retry_after
+
+
+class ProviderTimeout(ProviderError):
+    """The model did not answer within the time the call was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 504)
+
+
+class ProviderOutage(ProviderError):
+    """The provider fails whatever it is asked: our trouble, never the program's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 503)

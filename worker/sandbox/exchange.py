@@ -43,7 +43,7 @@ class Deadline:
 class Input:
     """What is still to be written, where, and what to do when all is written (or the other end closed)."""
 
-    def __init__(self, fd: int, payload: bytes, close: Callable[[], None]) -> None:
+    def __init__(self, fd: int, payload: bytes, close: Callable[[], None] = lambda: None) -> None:
         self.fd = fd
         self._left = memoryview(payload)
         self._close = close

@@ -62,9 +62,15 @@ def classify(seen: Observation, limits: Limits) -> Verdict:
     return _by_answer(seen, limits)
 
 
+def answer_stands(answer: bytes, exit_code: int | None) -> bool:
+    """Whether there is a whole ``ok`` answer and the runner ended well, so that nothing else need be known."""
+    frame = parse_answer(answer)
+    return isinstance(frame, Frame) and frame.kind is Status.OK and exit_code == 0
+
+
 def _by_answer(seen: Observation, limits: Limits) -> Verdict:
     answer = parse_answer(seen.answer)
-    if isinstance(answer, Frame) and answer.kind is Status.OK and seen.exit_code == 0:
+    if isinstance(answer, Frame) and answer_stands(seen.answer, seen.exit_code):
         if len(answer.text.encode()) > limits.output_limit:
             return _failed(Status.OUTPUT_LIMIT, f"The output is longer than {limits.output_limit} bytes.")
         return Verdict(status=Status.OK, output=answer.text)

@@ -268,7 +268,7 @@ class TestResults:
 class TestTheRest:
     def test_plan_round_trip_and_change(self, files: ExperimentFileManager) -> None:
         plan = Plan(
-            experiment="exp", iteration=0, scaffolds=("0", "1"), runs={"valid_0": Example(id="a", input="x\ud83d\ude00")}
+            experiment="exp", iteration=0, scaffolds=("0", "1"), runs={"valid_0": Example(id="a", input="x 😀")}
         )
         with pytest.raises(FileNotFoundError):
             files.load_plan(0)

@@ -29,7 +29,12 @@ def test_one_score_has_a_mean_and_no_interval(score: float) -> None:
 
 def test_wilson_by_hand() -> None:
     # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-    published = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605), (0, 20): (0, 0.1611), (1, 29): (0.0061, 0.1718)}
+    published = {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0, 0.1611),
+        (1, 29): (0.0061, 0.1718),
+    }
     for (successes, n), expected in published.items():
         assert wilson(successes, n) == pytest.approx(expected, abs=5e-5)
     assert wilson(20, 20)[1] == 1.0

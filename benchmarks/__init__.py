@@ -1,0 +1,1 @@
+"""How fast Scaffoldry is, beside what people would do without it. ``make bench`` runs all and writes the page."""

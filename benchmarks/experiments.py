@@ -1,0 +1,113 @@
+"""Experiments to measure with, and the workers that run them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coordinator.experiment import create, prepare
+from coordinator.report.base import Reporter, Summary
+from coordinator.session import run_session
+from shared.file_manager import ExperimentFileManager
+from shared.models import Job, Plan, Receipt, RunResult
+from shared.queue import make_app
+
+SCAFFOLD = "def process_input(input_string):\n    return input_string.upper()\n"
+
+
+class Silent(Reporter):
+    """Says nothing, so that only the work is measured."""
+
+    def iteration_started(self, plan: Plan) -> None: ...
+    def run_restored(self, result: RunResult) -> None: ...
+    def run_finished(self, job: Job, receipt: Receipt) -> None: ...
+    def run_retried(self, job: Job, receipt: Receipt) -> None: ...
+    def run_quarantined(self, job: Job, receipt: Receipt) -> None: ...
+    def say(self, message: str) -> None: ...
+    def tick(self) -> None: ...
+    def finished(self, summary: Summary) -> None: ...
+
+
+def write_spec(folder: Path, examples: int, scaffolds: int, sandbox: str) -> Path:
+    """A spec of ``scaffolds`` equal scaffolds, ``examples`` examples and no model call; its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (f'{{"input": "line {n}", "answer": "LINE {n}"}}\n' for n in range(examples))
+    (folder / "data.jsonl").write_text("".join(lines))
+    for index in range(scaffolds):
+        (folder / f"s{index}").mkdir(exist_ok=True)
+        (folder / f"s{index}" / "scaffold.py").write_text(SCAFFOLD)
+    names = ", ".join(f"s{index}" for index in range(scaffolds))
+    (folder / "spec.yaml").write_text(
+        f"name: bench\ndata: {{valid: {{path: data.jsonl}}}}\nscorer: {{name: exact, field: answer}}\n"
+        f"scaffolds: [{names}]\nexecutor: {{model: sim/echo}}\nsandbox: {sandbox}\n"
+    )
+    return folder / "spec.yaml"
+
+
+def timed_session(spec: Path, data_dir: Path, broker_url: str) -> float:
+    """Seconds that the coordinator takes for the whole experiment over workers that already listen."""
+    files: ExperimentFileManager = create(prepare(spec), data_dir, image=None)
+    began = time.perf_counter()
+    summary = run_session(files, Silent(), broker_url=broker_url, concurrency=1, wait=False)
+    seconds = time.perf_counter() - began
+    if not summary.complete:
+        raise SystemExit(f"The experiment {summary.directory} did not end complete; nothing was measured.")
+    return seconds
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A Redis server of our own, without persistence; its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = shutil.which("redis-server")
+    if server is None:
+        raise SystemExit("There is no redis-server on this machine; install it with: scripts/redis.sh")
+    command = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with _child(command, dict(os.environ)):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def worker(broker_url: str, data_dir: Path, slots: int, sandbox: str) -> Iterator[None]:
+    """A worker that listens."""
+    environment = {**os.environ, "SCAFFOLDRY_BROKER_URL": broker_url, "SCAFFOLDRY_DATA_DIR": str(data_dir)}
+    command = [sys.executable, "-m", "worker", "run", "--concurrency", str(slots), "--sandbox", sandbox]
+    with _child(command, environment):
+        wait_for_worker(broker_url)
+        yield
+
+
+@contextmanager
+def noop_worker(broker_url: str, slots: int) -> Iterator[None]:
+    """A Celery worker as anyone starts one, with a task that does nothing."""
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.noop", "worker", "-c", str(slots), "-l", "ERROR"]
+    with _child(command, {**os.environ, "BENCHMARK_BROKER_URL": broker_url}):
+        wait_for_worker(broker_url)
+        yield
+
+
+def wait_for_worker(broker_url: str) -> None:
+    """Return once a worker answers on the broker; SystemExit after a minute without one."""
+    app = make_app(broker_url)
+    for _ in range(60):
+        if app.control.ping(timeout=1.0):
+            return
+    raise SystemExit(f"No worker answers on {broker_url}.")
+
+
+@contextmanager
+def _child(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)

@@ -1,0 +1,208 @@
+"""``run`` and ``resume``: an experiment from its spec, or from where it stands, to its end."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.guard import say
+from coordinator.cli.options import (
+    AsJson,
+    BrokerUrl,
+    Concurrency,
+    DataDir,
+    Directory,
+    NoWait,
+    broker_url_or_set,
+    concurrency_or_set,
+    data_dir_or_set,
+)
+from shared.errors import ScaffoldryError
+
+if TYPE_CHECKING:
+    from coordinator.experiment import Prepared
+    from shared.file_manager import ExperimentFileManager
+    from shared.models import ImageInfo
+
+
+class MachineCheckFailed(ScaffoldryError):
+    """The worker's check has said what is wrong with this machine; its exit code is ours."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("Nothing was started. `scaffoldry doctor` looks at this machine as a whole.")
+        self.exit_code = exit_code
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The experiment's YAML file.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SCAFFOLDRY_NAME", metavar="NAME", help="Name it otherwise than its spec.", show_default=False
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            envvar="SCAFFOLDRY_SET",
+            metavar="A.B=C",
+            help="Set a field of the spec; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            envvar="SCAFFOLDRY_DRY_RUN",
+            help="Show the resolved spec and the number of runs, and do nothing.",
+            show_default=False,
+        ),
+    ] = False,
+    broker_url: BrokerUrl = None,
+    data_dir: DataDir = None,
+    concurrency: Concurrency = None,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run an experiment from its spec to its scores."""
+    with interruptible():
+        from coordinator.experiment import create, prepare
+
+        prepared = prepare(spec, tuple(set_ or ()), name)
+        for warning in prepared.warnings:
+            say(f"Warning: {warning}")
+        if dry_run:
+            _show_plan(prepared, as_json)
+            return 0
+        url = broker_url_or_set(broker_url)
+        image = _check_machine(prepared.loaded.spec.sandbox, url)
+        files = create(prepared, data_dir_or_set(data_dir), image)
+        return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
+
+
+def resume(
+    directory: Directory,
+    ignore_spec_change: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-spec-change",
+            envvar="SCAFFOLDRY_IGNORE_SPEC_CHANGE",
+            help="Go on with the spec it was started with, whatever its file says now.",
+            show_default=False,
+        ),
+    ] = False,
+    broker_url: BrokerUrl = None,
+    concurrency: Concurrency = None,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with an experiment where it stopped. No finished run is repeated."""
+    with interruptible():
+        from coordinator.experiment import open_for_resume
+
+        files = open_for_resume(directory, ignore_spec_change)
+        url = broker_url_or_set(broker_url)
+        with _telling_where(files):
+            _check_machine(files.load_metadata().spec.sandbox, url)
+        return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP all stop an experiment the way Ctrl-C does.
+
+    SIGINT is listened to even where a shell has started us with it ignored, as scripts do with background jobs: an
+    experiment that ``kill -INT`` cannot stop would have to be killed. An ignored SIGHUP (nohup) stays ignored.
+    """
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    old = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _conduct(files: "ExperimentFileManager", url: str | None, concurrency: int, wait: bool, as_json: bool) -> int:
+    from coordinator.cli.reading import scaffold_names
+    from coordinator.report.make import make_reporter
+    from coordinator.session import run_session
+
+    with _telling_where(files):
+        reporter = make_reporter(as_json, scaffold_names(files))
+        try:
+            summary = run_session(files, reporter, broker_url=url, concurrency=concurrency, wait=wait)
+        finally:
+            reporter.close()
+    return summary.exit_code
+
+
+@contextmanager
+def _telling_where(files: "ExperimentFileManager") -> Iterator[None]:
+    """Whatever goes wrong inside, its message ends with the directory and the line that resumes it."""
+    from coordinator.report.words import command
+
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(
+            f"Experiment: {files}\nGo on with it; no finished run is repeated: {command('resume', str(files))}"
+        )
+        raise
+
+
+def _check_machine(sandbox: str, url: str | None) -> "ImageInfo | None":
+    """Find out before anything is written whether runs can be started; the image they will run in.
+
+    With a broker the workers may be elsewhere, so this machine's engine is asked for the image, but need not answer.
+    """
+    from coordinator.worker_tools import call_worker
+    from shared.models import ImageInfo
+
+    if url is not None:
+        from shared.queue import check_broker, make_app, without_password
+
+        check_broker(make_app(url), without_password(url))
+    done = call_worker("check", "--sandbox", sandbox, "--json", capture=True, quiet=url is not None)
+    if done.returncode == 0:
+        image = _json_of(done.stdout).get("image")
+        return ImageInfo.model_validate(image) if image else None
+    if url is None:
+        raise MachineCheckFailed(done.returncode)
+    return None
+
+
+def _json_of(text: str) -> dict[str, object]:
+    import json
+
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+def _show_plan(prepared: "Prepared", as_json: bool) -> None:
+    from collections import Counter
+
+    from coordinator.plan import plan_iteration
+    from coordinator.report.json_report import json_line
+    from coordinator.report.words import plural
+    from coordinator.spec import dump_spec
+    from shared.models.ids import split_of
+
+    spec, count = prepared.loaded.spec, len(prepared.scaffolds)
+    data = {str(split): examples for split, examples in prepared.data.items()}
+    plan = plan_iteration(spec.name, 0, spec.loop, data, [str(index) for index in range(count)])
+    examples = dict(Counter(split_of(run_type) for run_type in plan.runs))
+    if as_json:
+        record = {"event": "dry_run", "runs": len(plan), "scaffolds": count, "examples": examples}
+        typer.echo(json_line({**record, "spec": spec.model_dump(mode="json")}), nl=False)
+    else:
+        typer.echo(dump_spec(spec), nl=False)
+    per_split = " + ".join(f"{number:,} {split}" for split, number in examples.items())
+    say(f"{plural(len(plan), 'run')}: {plural(count, 'scaffold')} x {per_split}. Nothing was run or written.")

@@ -1,0 +1,118 @@
+"""What kind of engine this is, and what is to be said about it; for `scaffoldry doctor`."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import InfraError, SandboxUnavailable
+from shared.models.base import Frozen
+from worker.sandbox.docker import Engine
+from worker.sandbox.image import image_info, image_reference
+
+RUNC_FIXES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
+    "CVE-2024-21626": ((1, 1, 12),),
+    "CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881": ((1, 2, 8), (1, 3, 3), (1, 4, 0)),
+}
+"""Holes through which a container gets out, and the first good version of each series."""
+
+
+class EngineReport(Frozen):
+    """What the engine says of itself. ``warnings`` are sentences."""
+
+    engine_version: str
+    api_version: str
+    cgroup_version: str
+    runc_version: str
+    rootless: bool
+    seccomp: bool
+    image: str
+    image_digest: str | None
+    """None: the image is not there."""
+    warnings: tuple[str, ...]
+
+    @property
+    def image_is_there(self) -> bool:
+        """Whether runs can be started."""
+        return self.image_digest is not None
+
+
+def engine_report(engine: Engine | None = None) -> EngineReport:
+    """Ask the engine; raises SandboxUnavailable where it does not answer."""
+    engine = engine or Engine()
+    try:
+        version, info = engine.version(), engine.info()
+    except InfraError as error:
+        raise SandboxUnavailable(str(error)) from error
+    options = [str(option) for option in info.get("SecurityOptions") or ()]
+    runc = runc_version(version)
+    return EngineReport(
+        engine_version=str(version.get("Version", "unknown")),
+        api_version=str(version.get("ApiVersion", "unknown")),
+        cgroup_version=str(info.get("CgroupVersion", "unknown")),
+        runc_version=runc,
+        rootless=any("rootless" in option for option in options),
+        seccomp=any("seccomp" in option for option in options),
+        image=image_reference(),
+        image_digest=image_info(engine).digest,
+        warnings=(*runc_warnings(runc), *limit_warnings(info, options)),
+    )
+
+
+def runc_version(version: Mapping[str, Any]) -> str:
+    """runc's version in the answer of ``GET /version``."""
+    for part in version.get("Components") or ():
+        if part.get("Name") == "runc":
+            return str(part.get("Version", "unknown"))
+    return "unknown"
+
+
+def runc_warnings(version: str) -> list[str]:
+    """A sentence for each known hole of that version; distributions mend holes without raising the number."""
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?(.*)", version)
+    if not match:
+        return [f"The version of runc ({version}) is not known, nor whether it has known holes."]
+    number = (int(match[1]), int(match[2]), int(match[3]))
+    candidate = int(match[4]) if match[4] else None
+    advice = (
+        "check the changelog of its package, which may have mended it without a new number"
+        if match[5]
+        else "update runc"
+    )
+    return [
+        f"runc {version} has the known hole {hole} unless its distribution mended it: {advice}."
+        for hole, fixes in RUNC_FIXES.items()
+        if not _is_fixed(number, candidate, fixes)
+    ]
+
+
+def _is_fixed(number: tuple[int, int, int], candidate: int | None, fixes: tuple[tuple[int, int, int], ...]) -> bool:
+    if candidate is not None and number == (1, 4, 0):
+        return candidate >= 3  # 1.4.0's holes were mended in its third release candidate.
+    series = [fix for fix in fixes if fix[:2] == number[:2]]
+    return number >= series[0] if series else number > max(fixes)
+
+
+def limit_warnings(info: Mapping[str, Any], options: list[str]) -> list[str]:
+    """A sentence for each limit that this engine or kernel does not keep."""
+    warnings = [
+        f"The kernel or engine does not limit {what}, and a run may take more than it is given."
+        for key, what in (
+            ("MemoryLimit", "memory"),
+            ("SwapLimit", "swap"),
+            ("PidsLimit", "the number of processes"),
+            ("CpuCfsQuota", "processors"),
+        )
+        if info.get(key) is False and not (key == "SwapLimit" and _has_no_swap())
+    ]
+    if not any("seccomp" in option for option in options):
+        warnings.append("The engine has no seccomp: scaffolds may make any system call.")
+    return warnings
+
+
+def _has_no_swap() -> bool:
+    """Whether this host has no swap at all, so that not limiting it does no harm."""
+    try:
+        with open("/proc/swaps") as lines:
+            return len(lines.readlines()) <= 1
+    except OSError:
+        return False
