@@ -81,7 +81,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                text = _decode(line, path, number)
+                text = _decode(line, path, number).rstrip("\r\n")
                 if text.strip():
                     yield number, text
     except FileNotFoundError:

@@ -38,16 +38,19 @@ def run_session(
     when none listens for 10 s. Raises Unavailable (exit 3) where broker, worker or Docker are missing.
     """
     began = time.monotonic()
-    interrupted = False
     files.uncancel()
+
+    def finish(interrupted: bool) -> Summary:
+        summary = summarize(files, interrupted, time.monotonic() - began)
+        reporter.finished(summary)
+        return summary
+
     try:
         with _workers(files, broker_url, concurrency, wait) as queue:
             run_loop(files, queue, reporter)
+            return finish(interrupted=False)  # before the worker has stopped: nobody needs to wait for that
     except (KeyboardInterrupt, Cancelled):
-        interrupted = True
-    summary = summarize(files, interrupted, time.monotonic() - began)
-    reporter.finished(summary)
-    return summary
+        return finish(interrupted=True)
 
 
 @contextmanager

@@ -50,7 +50,8 @@ def validate(document: Document) -> ExperimentSpec:
 def _check_storable(spec: ExperimentSpec, name: str) -> None:
     """A scorer's options may be any YAML; what the experiment keeps of them is JSON."""
     try:
-        json.dumps(spec.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(spec.model_dump(), default=str, ensure_ascii=False, allow_nan=False).encode()
+        spec.model_dump_json()
     except UnicodeEncodeError:
         raise SpecError(f"{name}: half of a surrogate pair (such as \\ud800) is no character.") from None
     except ValueError as error:

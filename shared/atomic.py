@@ -30,17 +30,23 @@ def write_first(path: Path, data: bytes) -> bool:
 
 def _write(path: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
-    descriptor = _create(temporary)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)  # whatever the umask: containers and other hosts read it
-            os.fsync(file.fileno())
+        _write_durably(temporary, data)
         publish(temporary, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # what a person looks for; a full disk names no file at all
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with os.fdopen(_create(path), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)  # whatever the umask: containers and other hosts read it
+        os.fsync(file.fileno())
 
 
 def _create(path: Path) -> int:

@@ -18,6 +18,7 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps, loads
 
 SCHEME = "folder"
+_LONGEST_WAIT = 0.2
 TRANSPORT_ALIASES[SCHEME] = "shared.folder_transport:Transport"
 
 
@@ -69,3 +70,8 @@ class Transport(filesystem.Transport):
     """Kombu's filesystem transport with the channel above."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Give up after a moment, as if ``timeout`` were over: who waits here also has signals to look at."""
+        wait = _LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT)
+        return super().drain_events(connection, timeout=wait, **kwargs)

@@ -60,12 +60,11 @@ def score_outcome(
             with _alarm(None if scorer.needs_sandbox else time_limit):
                 scored = _checked(scorer.score(outcome.output or "", example))
         except InfraError:
-            raise
-        except BaseException as error:
-            if watch.raised is not None:
+            if watch.raised is None:
                 raise
+        except BaseException as error:
             scored = Scored(status=Status.SCORER_ERROR, score=0.0, error_message=_last_lines(error))
-    if watch.raised is not None:  # the scorer caught what was meant for the worker
+    if watch.raised is not None:  # also where the scorer caught it, or raised something else instead
         raise watch.raised
     return scored
 

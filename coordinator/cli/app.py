@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _group(help: str, epilog: str | None = None) -> typer.Typer:
-    # Plain help and errors: they start fast, and read the same in a terminal, a pipe and the documentation.
+    # Plain help and errors of one width: they start fast, and read the same in a terminal, a pipe and the docs.
     return typer.Typer(
         help=help,
         epilog=epilog,
@@ -57,6 +57,7 @@ def _group(help: str, epilog: str | None = None) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        context_settings={"terminal_width": 80},
     )
 
 

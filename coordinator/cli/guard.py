@@ -69,7 +69,7 @@ def _refusal(error: OSError) -> str:
     """What the file system would not do. The file manager's own errors are sentences already."""
     if error.errno is None:
         return str(error)
-    where = error.filename2 or error.filename
+    where = error.filename
     name = os.fsdecode(where) if isinstance(where, str | bytes) else str(where) if where else "a file"
     if error.errno in _FULL:
         return f"The disk is full: {name} could not be written. Free some space, then try again."

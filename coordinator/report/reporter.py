@@ -81,7 +81,7 @@ def pace(progress: Progress, now: float) -> list[str]:
     if rate is None or eta is None or not progress.remaining:
         return []
     speed = f"{rate:.1f} runs/s" if rate >= 1 else f"{rate * 60:.1f} runs/min"
-    return [speed, f"about {words.duration(max(eta, 1))} left"]
+    return [speed, f"about {words.duration(max(round(eta), 1))} left"]
 
 
 def troubles(progress: Progress) -> list[str]:
@@ -98,5 +98,5 @@ def troubles(progress: Progress) -> list[str]:
 def spending(progress: Progress) -> list[str]:
     """Tokens and, where it is known, their cost."""
     tokens = progress.usage.input_tokens + progress.usage.output_tokens
-    cost = words.dollars(progress.usage.usd)
+    cost = words.dollars(progress.usage.usd or None)
     return ([f"{tokens:,} tokens"] if tokens else []) + ([cost] if cost else [])

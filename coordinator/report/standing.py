@@ -65,7 +65,9 @@ def closing(summary: Summary, notable: Job | None) -> list[str]:
             "which says nothing about the program; a resume tries again."
         )
     lines += ["", f"Experiment: {summary.directory}"]
-    return lines + [f"  {line:<{60}}  {meaning}".rstrip() for line, meaning in _next(summary, notable)]
+    commands = _next(summary, notable)
+    width = max(len(command) for command, _ in commands)
+    return lines + [f"  {command:<{width}}  {meaning}" for command, meaning in commands]
 
 
 def _how_it_ended(summary: Summary) -> str:

@@ -7,7 +7,7 @@ __all__ = ["LLMError", "execute_llm"]
 
 def execute_llm(prompt: str, system_prompt: str = "") -> str:
     """Ask the run's model and return its answer. Raises LLMError, which says why there is none. Thread-safe."""
-    texts: "tuple[object, ...]" = (prompt, system_prompt)
+    texts: tuple[object, ...] = (prompt, system_prompt)
     if not all(isinstance(text, str) for text in texts):
         raise LLMError("execute_llm takes texts: a prompt and, if wanted, a system prompt.")
     messages = [{"role": "user", "content": prompt}]

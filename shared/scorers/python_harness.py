@@ -4,25 +4,31 @@ Two processes. The tests run in this one; the solution, which is hostile, runs i
 the tests, nor the nonce that makes a verdict believed. The tests call it through a pipe, over which only plain values
 travel (see ``encode``). So a solution that exits, patches modules or returns objects that equal everything changes
 nothing but its own answers.
+
+Two interpreters start for every score, so what only one of them needs, or only failures, is imported there.
 """
 
+from __future__ import annotations
+
 import builtins
-import contextlib
 import json
-import linecache
-import subprocess
 import sys
-import traceback
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
-from typing import Any, BinaryIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 MAX_LINE = 64 * 1024 * 1024
 MAX_ITEMS = 100_000
 """Items read from an iterator that a solution returns."""
 MAX_FEEDBACK = 2_000
 _PR_SET_DUMPABLE = 4
+_sources: dict[str, str] = {}
+"""File name -> text of the code that was compiled here, for tracebacks."""
 
 
 class CannotTravel(Exception):
@@ -94,6 +100,8 @@ class Solution:
     """The solution's process, seen from the tests."""
 
     def __init__(self, programs: list[str], entry_point: str) -> None:
+        import subprocess
+
         self.broken: str | None = None
         self.unscorable: str | None = None
         self.calls = 0
@@ -119,7 +127,7 @@ class Solution:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                with contextlib.suppress(BrokenPipeError):
+                with suppress(BrokenPipeError):
                     pipe.close()
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -182,7 +190,7 @@ def _remote_error(answer: dict[str, Any]) -> Exception:
     kind = getattr(builtins, name, None)
     error: Exception = RuntimeError(f"{name}: {message}")
     if isinstance(kind, type) and issubclass(kind, Exception):
-        with contextlib.suppress(TypeError):  # those that take more than a message
+        with suppress(TypeError):  # those that take more than a message
             error = kind(message)
     error.add_note(str(answer.get("trace", ""))[-MAX_FEEDBACK:])
     return error
@@ -212,8 +220,8 @@ def run_tests(prompt: str, test: str, entry_point: str, solution: Solution) -> N
     """
     namespace: dict[str, Any] = {"__name__": "tests"}
     _load_helpers(prompt, namespace)
-    linecache.cache["<tests>"] = (len(test), None, test.splitlines(keepends=True), "<tests>")
-    code = compile(test, "<tests>", "exec")
+    _sources["<tests>"] = test
+    code = compile(test, "<tests>", "exec", dont_inherit=True)
     for name in _names(code) - set(namespace) - set(dir(builtins)) - {"check"}:
         namespace[name] = _proxy(solution, name)
     candidate = namespace[entry_point] = _proxy(solution, entry_point)
@@ -231,7 +239,7 @@ def _load_helpers(prompt: str, namespace: dict[str, Any]) -> None:
     """The functions and imports of the prompt, which tests may use. A prompt that is prose has none."""
     for head in (prompt, f"{prompt}\n    pass\n"):
         try:
-            exec(compile(head, "<prompt>", "exec"), namespace)
+            exec(compile(head, "<prompt>", "exec", dont_inherit=True), namespace)
             return
         except ModuleNotFoundError as error:
             raise MissingModule(f"the prompt needs a module that the sandbox lacks: {error}") from error
@@ -256,7 +264,7 @@ def _names(code: types.CodeType) -> set[str]:
 def judge(prompt: str, test: str, entry_point: str, programs: list[str]) -> tuple[str, str]:
     """``passed``, ``failed`` or ``unscorable`` (the example's tests cannot be used), and feedback."""
     try:
-        compile(test, "<tests>", "exec")
+        compile(test, "<tests>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         return "unscorable", f"the tests are not valid Python: {error}"
     solution = None
@@ -281,10 +289,20 @@ def judge(prompt: str, test: str, entry_point: str, programs: list[str]) -> tupl
 
 def _explain(error: BaseException, solution: Solution | None) -> str:
     """The last lines of the tests' traceback, and the last call they made."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
-    lines = [*traceback.format_list(frames[-3:]), *traceback.format_exception_only(error)]
     last = solution.describe_last_call() if solution else ""
-    return f"{''.join(lines).rstrip()[-MAX_FEEDBACK // 2 :]}\n{last}"[-MAX_FEEDBACK:].strip()
+    return f"{_trace(error, '<tests>')[-MAX_FEEDBACK // 2 :]}\n{last}"[-MAX_FEEDBACK:].strip()
+
+
+def _trace(error: BaseException, filename: str) -> str:
+    """The end of a traceback, as far as it concerns the code that was compiled as ``filename``."""
+    import linecache
+    import traceback
+
+    source = _sources.get(filename, "")
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+    lines = [*traceback.format_list(frames[-3:]), *traceback.format_exception_only(error)]
+    return "".join(lines).rstrip()[-MAX_FEEDBACK:]
 
 
 def process_input(input_string: str) -> str:
@@ -302,7 +320,7 @@ def process_input(input_string: str) -> str:
 
 def _hide_memory() -> None:
     """Keep processes of the same user from reading this one's memory and files through /proc (prctl(2))."""
-    with contextlib.suppress(ImportError, OSError, AttributeError):
+    with suppress(ImportError, OSError, AttributeError):
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -326,7 +344,7 @@ def serve() -> None:
         exec(_first_that_compiles(start["programs"]), module.__dict__)
         _send(answers, {"loaded": True})
     except BaseException as error:
-        _send(answers, {"trace": _solution_trace(error)})
+        _send(answers, {"trace": _trace(error, "<solution>")})
         return
     for line in requests:
         _send(answers, _answer(module, json.loads(line)))
@@ -336,11 +354,11 @@ def _first_that_compiles(programs: list[str]) -> types.CodeType:
     first_error: BaseException | None = None
     for program in programs:
         try:
-            code = compile(program, "<solution>", "exec")
+            code = compile(program, "<solution>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             first_error = first_error or error
             continue
-        linecache.cache["<solution>"] = (len(program), None, program.splitlines(keepends=True), "<solution>")
+        _sources["<solution>"] = program
         return code
     raise first_error or ValueError("there is no program in the output")
 
@@ -353,18 +371,13 @@ def _answer(module: types.ModuleType, request: dict[str, Any]) -> dict[str, Any]
             raise NameError(f"the solution defines no {name}")
         value = module.__dict__[name](*args, **kwargs)
     except BaseException as error:
-        return {"raised": type(error).__name__, "message": str(error), "trace": _solution_trace(error)}
+        return {"raised": type(error).__name__, "message": str(error), "trace": _trace(error, "<solution>")}
     try:
         return {"value": encode(value), "args": [encode(arg) for arg in args]}
     except CannotTravel as error:
         return {"broken": f"{name} returned {error}, or left one in its arguments; only plain values can be compared."}
     except RecursionError:
         return {"broken": f"{name} returned a value that is nested too deeply."}
-
-
-def _solution_trace(error: BaseException) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<solution>"]
-    return "".join([*traceback.format_list(frames[-3:]), *traceback.format_exception_only(error)])[-MAX_FEEDBACK:]
 
 
 def _send(stream: BinaryIO, answer: dict[str, Any]) -> None:

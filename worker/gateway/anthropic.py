@@ -59,7 +59,8 @@ class AnthropicProvider(Provider):
         if system:
             parameters["system"] = system
         if request.temperature is not None:
-            parameters["temperature"] = min(request.temperature, 1.0)
+            # The SDK no longer names it, as newer models refuse it; older ones take 0 to 1.
+            parameters["extra_body"] = {"temperature": min(request.temperature, 1.0)}
         return parameters
 
     def close(self) -> None:

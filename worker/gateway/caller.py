@@ -28,7 +28,8 @@ _FLOOD = 60
 """Calls within a minute from which on a run is itself the reason why it is throttled."""
 _PROBE_SHARE, _PROBE_SECONDS = 0.1, 5.0
 _PROBE_MESSAGES = (Message(role="user", content="Answer with OK."),)
-_GOOD_FOR = 60.0
+_GOOD_FOR, _BAD_FOR = 60.0, 5.0
+"""Seconds for which the answer to a probe stands."""
 _ATTEMPTS = 8
 _LONGEST_WAIT = 20.0
 
@@ -61,7 +62,9 @@ class Caller:
         self._lock = threading.Lock()
         self._under_way = 0
         self._starts: deque[float] = deque(maxlen=_FLOOD)
-        self._answered_at: float | None = None
+        self._probing = threading.Lock()
+        self._probed: bool | None = None
+        self._probed_until = 0.0
 
     def call(self, request: ChatRequest) -> Completion:
         """The answer to ``request``. Raises ProviderOutage (our trouble) or another ProviderError (the program's)."""
@@ -145,8 +148,13 @@ class Caller:
 
     def _answers(self) -> bool:
         """Whether the provider answers a plain question now, or did a moment ago."""
-        if self._answered_at is not None and time.monotonic() - self._answered_at < _GOOD_FOR:
-            return True
+        with self._probing:
+            if self._probed is None or time.monotonic() > self._probed_until:
+                self._probed = self._ask_plainly()
+                self._probed_until = time.monotonic() + (_GOOD_FOR if self._probed else _BAD_FOR)
+            return self._probed
+
+    def _ask_plainly(self) -> bool:
         try:
             self._provider.probe(self._probe.model_copy(update={"timeout": self._probe_seconds}))
         except ProviderError:
@@ -154,5 +162,4 @@ class Caller:
         except Exception:
             _logger.exception("the provider raised an unexpected exception")
             return False
-        self._answered_at = time.monotonic()
         return True

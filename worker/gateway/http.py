@@ -73,6 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse the request in the shape of every other error, and end the connection."""
         self.close_connection = True
+        # Not HTTP/0.9, whatever the request line was: that has no status.
+        self.request_version = self.protocol_version
         self._send(code, error_json(message or "This is not a request the gateway understands."))
 
     def version_string(self) -> str:

@@ -84,8 +84,8 @@ def pull(model: str, cache_dir: Path, report: Callable[[str], None] | None = Non
     if has_weights(model, cache_dir):
         return path
     tell = report or (lambda sentence: None)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / f".{path.name}.lock", timeout=_DOWNLOAD_SECONDS):
             # Another process may have fetched them while this one waited.
             if not has_weights(model, cache_dir):

@@ -34,7 +34,7 @@ class Engine:
     Thread-safe; connections are made when first needed and anew in a forked process, so one may be made before a fork.
     """
 
-    def __init__(self, timeout: float = REQUEST_TIMEOUT) -> None:
+    def __init__(self, timeout: int = REQUEST_TIMEOUT) -> None:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._process = 0
@@ -53,7 +53,10 @@ class Engine:
     def _connect(self) -> docker.APIClient:
         with _asked("answer"):
             client = docker.APIClient(
-                version="auto", timeout=self._timeout, max_pool_size=64, **kwargs_from_env()  # type: ignore[arg-type]
+                version="auto",
+                timeout=self._timeout,
+                max_pool_size=64,
+                **kwargs_from_env(),
             )
         client.trust_env = False  # No look at proxies and netrc files for each request.
         return client
@@ -83,7 +86,7 @@ class Engine:
     def create(self, name: str, config: Mapping[str, Any]) -> None:
         """Make a container of that name."""
         with _asked("create a container"):
-            self._client.create_container_from_config(config, name)
+            self._client.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def attach(self, name: str) -> Iterator[int]:
@@ -137,14 +140,14 @@ class Engine:
         """``GET /images/NAME/json``; None where there is no such image."""
         with _asked("inspect an image"):
             try:
-                return dict(self._client.inspect_image(reference))
+                return dict(self._client.inspect_image(reference))  # type: ignore[no-untyped-call]
             except NotFound:
                 return None
 
     def is_offered(self, reference: str) -> bool:
         """Whether a registry answers and has that image."""
         try:
-            self._client.inspect_distribution(reference)
+            self._client.inspect_distribution(reference)  # type: ignore[no-untyped-call]
         except (APIError, RequestException):
             return False
         return True

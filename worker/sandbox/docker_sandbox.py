@@ -36,7 +36,7 @@ class DockerSandbox(Sandbox):
             ) from error
         if version.get("Os") != "linux" or not self._engine.is_local:
             raise SandboxUnavailable(
-                "The Docker engine is not one of Linux on this host, and would not see its directories: unset DOCKER_HOST."
+                "The Docker engine is not this host's own, so it does not see its directories: unset DOCKER_HOST."
             )
         check_image(self._engine, image_reference())
 
@@ -53,9 +53,7 @@ class DockerSandbox(Sandbox):
 class DockerSession(SandboxSession):
     """Makes a container per run; the removal of the last ones may still be under way until it is closed."""
 
-    def __init__(
-        self, engine: Engine, image: str, scaffold: ScaffoldMount, limits: Limits, labels: Labels
-    ) -> None:
+    def __init__(self, engine: Engine, image: str, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> None:
         self._engine = engine
         self._image = image
         self._scaffold = scaffold

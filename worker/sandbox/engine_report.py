@@ -86,8 +86,8 @@ def runc_warnings(version: str) -> list[str]:
 
 
 def _is_fixed(number: tuple[int, int, int], candidate: int | None, fixes: tuple[tuple[int, int, int], ...]) -> bool:
-    if candidate is not None and number == (1, 4, 0):
-        return candidate >= 3  # 1.4.0's holes were mended in its third release candidate.
+    if candidate is not None and number in fixes:
+        return candidate >= 3  # 1.4.0's were mended in its third release candidate.
     series = [fix for fix in fixes if fix[:2] == number[:2]]
     return number >= series[0] if series else number > max(fixes)
 
@@ -102,17 +102,8 @@ def limit_warnings(info: Mapping[str, Any], options: list[str]) -> list[str]:
             ("PidsLimit", "the number of processes"),
             ("CpuCfsQuota", "processors"),
         )
-        if info.get(key) is False and not (key == "SwapLimit" and _has_no_swap())
+        if info.get(key) is False
     ]
     if not any("seccomp" in option for option in options):
         warnings.append("The engine has no seccomp: scaffolds may make any system call.")
     return warnings
-
-
-def _has_no_swap() -> bool:
-    """Whether this host has no swap at all, so that not limiting it does no harm."""
-    try:
-        with open("/proc/swaps") as lines:
-            return len(lines.readlines()) <= 1
-    except OSError:
-        return False

@@ -1,12 +1,12 @@
-"""The system calls a scaffold may make: an allow-list, written for Python programs that compute and talk to one socket.
+"""The system calls a scaffold may make: an allow-list for Python programs that compute and talk to one socket.
 
-What is not listed fails with EPERM. Wanted: threads, multiprocessing, subprocess, asyncio, sqlite and numpy. Not wanted:
-anything that makes namespaces, mounts, loads, traces or looks into other processes, and the parts of the kernel that
-have the longest record of holes and no use here (io_uring, bpf, perf, keys, userfaultfd, splicing, SysV IPC, AF_VSOCK and
-the other exotic socket families). Only the machine's native ABI is open.
+What is not listed fails with EPERM. Wanted: threads, multiprocessing, subprocess, asyncio, sqlite and numpy. Not
+wanted: anything that makes namespaces, mounts, loads, traces or looks into other processes, and the parts of the kernel
+that have the longest record of holes and no use here (io_uring, bpf, perf, keys, userfaultfd, splicing, SysV IPC,
+AF_VSOCK and the other exotic socket families). Only the machine's native ABI is open.
 
-Numbers are those of ``<linux/*.h>`` on x86_64 and aarch64, where they are the same. Names that an architecture or an older
-libseccomp does not know are passed over by the runtime.
+Numbers are those of ``<linux/*.h>`` on x86_64 and aarch64, where they are the same. Names that an architecture or an
+older libseccomp does not know are passed over by the runtime.
 """
 
 import errno

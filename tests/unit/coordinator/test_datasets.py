@@ -54,7 +54,15 @@ def test_offset_and_limit_count_examples_and_nothing_else_is_parsed(write):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(5, "5"), (1.5, "1.5"), (True, "true"), ([1, "é"], '[1, "é"]'), ({"a": None}, '{"a": null}'), ("", ""), ("5", "5")],
+    [
+        (5, "5"),
+        (1.5, "1.5"),
+        (True, "true"),
+        ([1, "é"], '[1, "é"]'),
+        ({"a": None}, '{"a": null}'),
+        ("", ""),
+        ("5", "5"),
+    ],
 )
 def test_an_input_that_is_no_text_is_given_as_json(write, value, text):
     assert load_split(part(), write([{"input": value}]))[0].input == text
@@ -74,7 +82,7 @@ def test_a_byte_order_mark_crlf_and_long_lines_are_accepted(write):
         (b"\x1f\x8b\x08\x00\xff\xff", "line 1: this is not text in UTF-8"),
         (b'{"input": "a"}\n{"input": "\xff"}\n', "line 2: this is not text in UTF-8"),
         (b'{"input": "a"}\n\0\0\0\n', "line 2: this is not text in UTF-8"),
-        ('{"input": "a"}\n{"input": \n', "line 2: this is not JSON (Expecting value at column 12)"),
+        ('{"input": "a"}\n{"input": \n', "line 2: this is not JSON (Expecting value at column 11)"),
         ('{"input": "a"}\ninput,answer\n', "line 2: this is not JSON"),
         ('{"input": "a"} {"input": "b"}\n', "line 1: this is not JSON (Extra data"),
         ('["a"]\n', "line 1: this is JSON, but no object"),

@@ -9,7 +9,7 @@ FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 def process_input(input_string: str) -> str:
     answer = execute_llm(
-        f"Complete this Python function. Write the whole function with its imports, and nothing else.\n\n{input_string}",
+        f"Complete this Python function. Write the whole function and its imports, nothing else.\n\n{input_string}",
         system_prompt="You are a careful Python programmer.",
     )
     blocks = FENCE.findall(answer)

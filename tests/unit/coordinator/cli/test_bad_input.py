@@ -32,7 +32,9 @@ def test_bad_run_types(invoke, experiment: ExperimentFileManager, command: str, 
 @pytest.mark.parametrize("command", ["show", "logs"])
 def test_unknown_scaffolds_and_runs_say_what_there_is(invoke, experiment: ExperimentFileManager, command: str) -> None:
     refused(invoke(command, experiment, "7", "valid_0"), "has no scaffold '7'", "Known: 0, 1, 2.")
-    refused(invoke(command, experiment, "0", "valid_9"), "valid_9 is not part of iteration 0", "valid_0, valid_1, valid_2")
+    refused(
+        invoke(command, experiment, "0", "valid_9"), "valid_9 is not part of iteration 0", "valid_0, valid_1, valid_2"
+    )
     refused(invoke(command, experiment, "0", "valid_0", "--iteration", "4"), "has no iteration 4. It has: 0.")
     refused(invoke(command, experiment, "0", "valid_0", "--iteration", "-1"), "--iteration")
 

@@ -51,7 +51,8 @@ from shared.settings import get_settings
         ),
         (
             ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
-            "Something that Scaffoldry needs does not answer: [Errno 111] Connection refused. `scaffoldry doctor` says what.",
+            "Something that Scaffoldry needs does not answer: [Errno 111] Connection refused. "
+            "`scaffoldry doctor` says what.",
             3,
         ),
     ],

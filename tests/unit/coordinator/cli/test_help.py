@@ -40,7 +40,7 @@ def documented() -> dict[str, str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_documentation_shows_the_help_as_it_is(invoke, command: str) -> None:
-    found = invoke(*command.split(), "--help", COLUMNS="80")
+    found = invoke(*command.split(), "--help")
     assert found.exit_code == 0
     assert found.stdout.rstrip() == documented()[command]
 
@@ -77,5 +77,7 @@ def test_version(invoke) -> None:
 
 
 def test_the_module_is_the_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "coordinator", "ls", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "coordinator", "ls", "--help"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("Usage: scaffoldry ls ")

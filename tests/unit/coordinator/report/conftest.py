@@ -15,7 +15,9 @@ def make_plan() -> Callable[..., Plan]:
     """A plan of ``scaffolds`` on ``examples`` examples of each of ``splits``."""
 
     def make(scaffolds: tuple[str, ...] = ("0", "1"), examples: int = 4, splits: tuple[str, ...] = ("valid",)) -> Plan:
-        runs = {f"{split}_{index}": Example(id=str(index), input="2+2") for split in splits for index in range(examples)}
+        runs = {
+            f"{split}_{index}": Example(id=str(index), input="2+2") for split in splits for index in range(examples)
+        }
         return Plan(experiment="demo_1", iteration=0, scaffolds=scaffolds, runs=runs)
 
     return make

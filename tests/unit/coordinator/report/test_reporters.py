@@ -81,10 +81,10 @@ def test_plain_lines(make_plan: Callable[..., Plan], make_receipt: Callable[...,
         "Complete after 8 s.",
         "",
         "Experiment: experiments/demo_1",
-        "  scaffoldry ls experiments/demo_1                              the scores",
-        "  scaffoldry show experiments/demo_1 0 valid_3                  one run: input, answer, score",
-        "  scaffoldry logs experiments/demo_1 0 valid_3                  its log",
-        "  scaffoldry resume experiments/demo_1                          goes on with it; no finished run is repeated",
+        "  scaffoldry ls experiments/demo_1              the scores",
+        "  scaffoldry show experiments/demo_1 0 valid_3  one run: input, answer, score",
+        "  scaffoldry logs experiments/demo_1 0 valid_3  its log",
+        "  scaffoldry resume experiments/demo_1          goes on with it; no finished run is repeated",
     ]
     assert out.getvalue().splitlines() == [
         "scaffold  name  n   mean  95% interval    failures     s/run",
@@ -123,7 +123,13 @@ def test_costs_and_restored_runs_are_in_the_line(make_plan: Callable[..., Plan],
     usage = Usage(calls=1, input_tokens=1000, output_tokens=234, usd=0.25)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     result = RunResult(
-        **make_job().model_dump(), example_id="0", status=Status.OK, score=1.0, usage=usage, started_at=now, finished_at=now
+        **make_job().model_dump(),
+        example_id="0",
+        status=Status.OK,
+        score=1.0,
+        usage=usage,
+        started_at=now,
+        finished_at=now,
     )
     progress = Progress.start(make_plan(("0",), 2), 0.0).with_restored(result)
     assert progress_line(progress, 1.0) == "1/2 runs (50%); 1 done before; 1,234 tokens; $0.2500"

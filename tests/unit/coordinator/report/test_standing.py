@@ -99,10 +99,10 @@ def test_the_end_of_a_complete_run() -> None:
         "Complete after 1 min 15 s.",
         "",
         "Experiment: experiments/d",
-        "  scaffoldry ls experiments/d                                   the scores",
-        "  scaffoldry show experiments/d 1 valid_3                       one run: input, answer, score",
-        "  scaffoldry logs experiments/d 1 valid_3                       its log",
-        "  scaffoldry resume experiments/d                               goes on with it; no finished run is repeated",
+        "  scaffoldry ls experiments/d              the scores",
+        "  scaffoldry show experiments/d 1 valid_3  one run: input, answer, score",
+        "  scaffoldry logs experiments/d 1 valid_3  its log",
+        "  scaffoldry resume experiments/d          goes on with it; no finished run is repeated",
     ]
 
 

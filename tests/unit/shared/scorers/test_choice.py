@@ -42,7 +42,7 @@ WITHOUT_TEXTS: list[tuple[str, str | None]] = [
     ("\\boxed{B}", "B"),
     ("So $\\boxed{\\text{B}}$.", "B"),
     ("<answer>B</answer>", "B"),
-    ("{\"answer\": \"B\", \"why\": \"x\"}", "B"),
+    ('{"answer": "B", "why": "x"}', "B"),
     ("**Answer:** B", "B"),
     ("**Answer**: (B) London", "B"),
     ("### Final Answer\n\nB", "B"),
@@ -232,7 +232,11 @@ def test_any_text_has_a_reading(output: str, choices: dict[str, str]) -> None:
     assert found is None or isinstance(found, Ambiguous) or found in choices
 
 
-@given(st.lists(st.sampled_from(["answer ", "is ", "A", "B", "(", ")", "or ", "\n", ".", "**", "not ", "so "]), max_size=40))
+@given(
+    st.lists(
+        st.sampled_from(["answer ", "is ", "A", "B", "(", ")", "or ", "\n", ".", "**", "not ", "so "]), max_size=40
+    )
+)
 def test_any_mix_of_phrases_has_a_reading(parts: list[str]) -> None:
     found = read_choice("".join(parts), {"A": "x", "B": "y"})
     assert found in ("A", "B", None) or isinstance(found, Ambiguous)

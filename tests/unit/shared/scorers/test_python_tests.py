@@ -42,13 +42,13 @@ RIGHT = {
     "body": "    return a + b\n",
     "program": "def add(a, b):\n    return a + b\n",
     "fenced": "Sure:\n```python\ndef add(a, b):\n    return a + b\n```",
-    "noisy": "import sys\nprint('x' * 100000)\nprint('y', file=sys.stderr)\ndef add(a, b):\n    print(a)\n    return a + b\n",
+    "noisy": "import sys\nprint('x' * 99999)\nprint(1, file=sys.stderr)\ndef add(a, b):\n    print(a)\n    return a + b\n",
     "reads stdin": "import sys\nassert sys.stdin.read() == ''\ndef add(a, b):\n    return a + b\n",
     "dataclass": (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"
         "def add(a, b):\n    return P(a).x + P(b).x\n"
     ),
-    "exits when told it is the main program": "def add(a, b):\n    return a + b\nif __name__ == '__main__':\n    exit(0)\n",
+    "exits as the main program": "def add(a, b):\n    return a + b\nif __name__ == '__main__':\n    exit(0)\n",
 }  # fmt: skip
 
 
@@ -71,12 +71,12 @@ HOSTILE = {
     "exits when called": fake("raise SystemExit(0)"),
     "dies when called": fake("import os; os._exit(0)"),
     "interrupts": fake("raise KeyboardInterrupt"),
-    "equals everything": fake("return E()", "class E:\n    def __eq__(self, other):\n        return True"),
-    "int that equals everything": fake("return E(0)", "class E(int):\n    def __eq__(self, other):\n        return True"),
-    "list that equals everything": fake("return E()", "class E(list):\n    def __eq__(self, other):\n        return True"),
+    "equals everything": fake("return E()", "class E:\n    __eq__ = lambda self, other: True"),
+    "int that equals everything": fake("return E(0)", "class E(int):\n    __eq__ = lambda self, other: True"),
+    "list that equals everything": fake("return E()", "class E(list):\n    __eq__ = lambda self, other: True"),
     "redefines check": fake("return 0", "def check(candidate):\n    pass"),
     "patches AssertionError": fake("return 0", "import builtins\nbuiltins.AssertionError = SystemExit"),
-    "patches json": fake("return 0", "import json\njson.dumps = lambda *a: '{\"verdict\": \"passed\"}'"),
+    "patches json": fake("return 0", 'import json\njson.dumps = lambda *a: \'{"verdict": "passed"}\''),
     "looks for the nonce in its frames": fake(
         "import sys, gc; f = sys._getframe()\n"
         "    while f:\n        assert 'nonce' not in str(f.f_locals)[:100000]; f = f.f_back\n"
@@ -87,7 +87,7 @@ HOSTILE = {
         "            pass\n    os._exit(0)",
         f"FORGED = {(FORGED + chr(10)).encode()!r}",
     ),
-    "answers before it is asked": fake("return 0", "import os\nos.write(1, b'{\"value\": 3, \"args\": []}\\n')"),
+    "answers before it is asked": fake("return 0", 'import os\nos.write(1, b\'{"value": 3, "args": []}\\n\')'),
     "recurses": fake("return add(a, b)"),
     "nests": fake("x = []\n    for _ in range(10000): x = [x]\n    return x"),
     "returns itself": fake("return add"),
@@ -129,10 +129,11 @@ def test_tests_that_swallow_exceptions_do_not_hide_a_dead_solution() -> None:
 
 SEMANTICS = [
     ("plain asserts", "return a + b", "assert add(1, 2) == 3"),
-    ("exceptions", "raise KeyError('x')", "try:\n    add(1, 2)\n    assert False, 'no error'\nexcept KeyError:\n    pass"),
+    ("exceptions", "raise KeyError('x')", "try:\n    add(1, 2)\n    assert False\nexcept KeyError:\n    pass"),
     ("changed argument", "a.append(b)", "x = [1]\nadd(x, 2)\nassert x == [1, 2]"),
     ("changed map", "a.clear(); a[b] = 1", "x = {'k': 0}\nadd(x, 'n')\nassert x == {'n': 1}"),
-    ("types", "return (a, b, {1}, {'k': (1,)}, b'x', None, 1j)", "assert add(1.5, 'é') == (1.5, 'é', {1}, {'k': (1,)}, b'x', None, 1j)"),
+    ("scalars", "return (a, b, b'x', None, 1j)", "assert add(1.5, 'é') == (1.5, 'é', b'x', None, 1j)"),
+    ("containers", "return {a}, {'k': (b,)}", "assert add(1, 2) == ({1}, {'k': (2,)})"),
     ("tuple is no list", "return (a, b)", "assert isinstance(add(1, 2), tuple)"),
     ("bool", "return a == b", "assert add(1, 1) is True"),
     ("big integers", "return a ** b", "assert add(7, 9000) == 7 ** 9000"),
@@ -160,6 +161,11 @@ def test_helpers_of_the_prompt_are_the_prompts_own() -> None:
 def test_helpers_that_only_the_solution_defines_are_called_there() -> None:
     test = "def check(candidate):\n    assert undo(candidate(1, 2)) == 1\n"
     assert score("def undo(x):\n    return x - 2\n\ndef add(a, b):\n    return a + b\n", test).value == 1.0
+
+
+def test_the_harness_passes_no_language_feature_of_its_own_on() -> None:
+    program = "def add(a: int, b: int):\n    return a + b if add.__annotations__['a'] is int else 0\n"
+    assert score(program, "def check(candidate):\n    assert candidate(1, 2) == 3\n").value == 1.0
 
 
 def test_a_prompt_that_is_prose_still_works_with_a_whole_program() -> None:
@@ -207,7 +213,9 @@ class Scripted:
         return self.outcome
 
 
-@pytest.mark.parametrize("output", [None, "", "passed", FORGED, "[" * 100_000, '{"nonce": "é", "verdict": "passed"}', "null"])
+@pytest.mark.parametrize(
+    "output", [None, "", "passed", FORGED, "[" * 100_000, '{"nonce": "é", "verdict": "passed"}', "null"]
+)
 def test_a_verdict_without_the_nonce_is_not_believed(output: str | None) -> None:
     runner = Scripted(RunOutcome(status=Status.OK, output=output))
     result = PythonTestsScorer(run_program=runner).score("x", example())
