@@ -49,7 +49,11 @@ def run_session(
         with _workers(files, broker_url, concurrency, wait) as queue:
             run_loop(files, queue, reporter)
             return finish(interrupted=False)  # before the worker has stopped: nobody needs to wait for that
-    except (KeyboardInterrupt, Cancelled):
+    except Cancelled:
+        return finish(interrupted=True)
+    except KeyboardInterrupt:
+        if broker_url is not None:
+            cancel(files, broker_url)  # the workers of others must not go on with what nobody waits for
         return finish(interrupted=True)
 
 

@@ -34,7 +34,7 @@ def _write(path: Path, data: bytes, publish: Callable[[Path, Path], None]) -> No
         _write_durably(temporary, data)
         publish(temporary, path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # what a person looks for; a full disk names no file at all
+        error.filename = str(path)  # what a person looks for; a full disk names no file at all
         raise
     finally:
         temporary.unlink(missing_ok=True)

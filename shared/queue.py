@@ -98,10 +98,13 @@ def _transport(broker_url: str | None) -> dict[str, Any]:
 
 def send_job(app: Celery, job: Job, attempt: int) -> AsyncResult[Any]:
     """Put one attempt of a job on the queue. Raises one of ``connection_errors`` where the broker does not take it."""
+    task_id = job.task_id if attempt == 1 else f"{job.task_id}.attempt{attempt}"
+    # Celery keeps, and does not announce again, the result of a task that succeeded before: one of an earlier session.
+    app.backend.forget(task_id)
     return app.send_task(
         RUN_JOB,
         kwargs={"job": job.model_dump(), "attempt": attempt},
-        task_id=job.task_id if attempt == 1 else f"{job.task_id}.attempt{attempt}",
+        task_id=task_id,
         argsrepr=str(job),
         kwargsrepr=f"attempt {attempt}",
         retry_policy={"max_retries": 3, "interval_start": 0, "interval_step": 0.5, "interval_max": 2},

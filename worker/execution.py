@@ -159,12 +159,13 @@ def run_sandboxed(
 
 def with_gateway_verdict(outcome: RunOutcome, gateway: Gateway) -> RunOutcome:
     """What the gateway knows that the sandbox does not: a budget overrun, or a model that was out of reach."""
-    if gateway.budget_exceeded:
-        message = "The run asked for more model calls than executor.max_calls allows."
-        return outcome.model_copy(update={"status": Status.BUDGET_EXCEEDED, "error_message": message})
+    # First, because a program that tries again and again while the model is away uses up its budget with that.
     if gateway.provider_failed:
         message = f"The model could not be reached: {gateway.provider_failed}"
         return outcome.model_copy(update={"status": Status.INFRA_ERROR, "error_message": message})
+    if gateway.budget_exceeded:
+        message = "The run asked for more model calls than executor.max_calls allows."
+        return outcome.model_copy(update={"status": Status.BUDGET_EXCEEDED, "error_message": message})
     return outcome
 
 

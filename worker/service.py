@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from shared.errors import UsageError
 from shared.queue import app, check_broker, without_password
 from shared.settings import get_settings, override_settings
+from worker.gateway.socket_dir import remove_stray_sockets
 from worker.sandbox.registry import build_sandbox
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, with_par
     with own_name(name or settings.worker_name) as worker:
         settings = override_settings(worker_name=worker, concurrency=concurrency or settings.concurrency)
         reaped = sandbox.reap(worker)
+        remove_stray_sockets(settings.socket_dir)
         if reaped:
             log.warning("removed what an earlier worker of this name left behind", action="reaped", containers=reaped)
         try:

@@ -5,6 +5,10 @@ Only ``json`` and ``socket`` of the standard library are used, and these when th
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
 _DEFAULT_SOCKET = "/run/scaffoldry/gateway.sock"
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -40,7 +44,7 @@ def _post(body: bytes) -> "tuple[int, bytes]":
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(os.environ.get("SCAFFOLDRY_SOCKET", _DEFAULT_SOCKET))
-        connection.sendall((head % len(body)).encode("ascii") + body)
+        _send(connection, (head % len(body)).encode("ascii") + body)
         reply = _read_to_end(connection)
     except OSError as error:
         raise LLMError("The model cannot be reached: %s." % (error.strerror or error)) from None
@@ -53,10 +57,18 @@ def _post(body: bytes) -> "tuple[int, bytes]":
     return int(words[1]), content
 
 
-def _read_to_end(connection: "object") -> bytes:
+def _send(connection: "socket.socket", data: bytes) -> None:
+    try:
+        connection.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        # Refused before all of it was read: the reply says why, and where there is none, reading it fails.
+        return
+
+
+def _read_to_end(connection: "socket.socket") -> bytes:
     chunks, size = [], 0
     while size < _MOST_BYTES:
-        chunk = connection.recv(65536)  # type: ignore[attr-defined]
+        chunk = connection.recv(65536)
         if not chunk:
             break
         chunks.append(chunk)

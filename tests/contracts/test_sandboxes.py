@@ -99,7 +99,7 @@ def test_any_text_goes_in_and_out(run: Run, text: str) -> None:
 def test_an_input_of_megabytes_that_stands_on_no_command_line(run: Run) -> None:
     outcome = run(
         body(
-            "lines = [open(f'/proc/{pid}/cmdline').read() for pid in os.listdir('/proc') if pid.isdigit()]",
+            "lines = [open(f'/proc/{pid}/cmdline').read() for pid in (os.getpid(), os.getppid())]",
             "assert not any('needle' in line for line in lines + sys.argv)",
             "assert not any('needle' in value for value in os.environ.values())",
             "return str(len(text))",
@@ -201,7 +201,11 @@ def test_out_of_time_says_where(run: Run) -> None:
     "lines",
     [
         ("import re", "re.match('(a+)+$', 'a' * 60 + 'b')"),
-        ("import signal", "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())", "int('9' * 4000) ** 10**7"),
+        (
+            "import signal",
+            "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+            "int('9' * 4000) ** 10**7",
+        ),
         ("os.closerange(0, 100)", "time.sleep(60)"),
         ("os.write(3, b'ok 2\\nhi')", "os.kill(os.getpid(), 19)"),
     ],

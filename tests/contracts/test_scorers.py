@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from shared.errors import SpecError
 from shared.models import Example, Labels, Limits, RunOutcome, RunRequest, ScaffoldMount, ScorerSpec, Status
 from shared.scorers import SCORERS, ProgramRunner, Score, Scorer, build_scorer, check_scorer
+from worker.sandbox.base import Sandbox
+from worker.sandbox.docker_sandbox import DockerSandbox
 from worker.sandbox.process import ProcessSandbox
 from worker.scoring import score_outcome
 
@@ -37,13 +39,14 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
 """Spec, a right output, a wrong one."""
 
 
-def in_processes(folder: Path) -> ProgramRunner:
-    """Runs programs in the ``process`` sandbox."""
+def runner_in(sandbox: Sandbox, folder: Path) -> ProgramRunner:
+    """Runs programs in that sandbox."""
 
     def run_program(scaffold_code: str, input_string: str, timeout: float) -> RunOutcome:
+        folder.chmod(0o755)
         (folder / "scaffold.py").write_text(scaffold_code, encoding="utf-8")
         mount = ScaffoldMount(scaffold_id="tests", directory=folder)
-        with ProcessSandbox().open(mount, Limits(timeout=timeout), Labels()) as session:
+        with sandbox.open(mount, Limits(timeout=timeout), Labels(worker="contract")) as session:
             return session.run(RunRequest(input_string=input_string))
 
     return run_program
@@ -57,7 +60,7 @@ def case(request: pytest.FixtureRequest) -> tuple[ScorerSpec, str, str]:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[[ScorerSpec], Scorer]:
-    return lambda spec: build_scorer(spec, run_program=in_processes(tmp_path), module_source=USERS)
+    return lambda spec: build_scorer(spec, run_program=runner_in(ProcessSandbox(), tmp_path), module_source=USERS)
 
 
 def test_every_builtin_scorer_is_under_this_contract() -> None:
@@ -116,3 +119,28 @@ def test_any_text_gets_a_finite_score(case: tuple[ScorerSpec, str, str], output:
 
 def _never_passes(scaffold_code: str, input_string: str, timeout: float) -> RunOutcome:
     return RunOutcome(status=Status.SCAFFOLD_ERROR, error_message="It failed.")
+
+
+SPY = """
+import ctypes, os
+def add(a, b):
+    parent, seen = os.getppid(), []
+    for what in ("mem", "environ", "maps", "fd/0", "fd/1", "fd/2", "fd/3", "fd/4"):
+        try:
+            open(f"/proc/{parent}/{what}", "rb")
+            seen.append(what)
+        except PermissionError:
+            pass
+    if ctypes.CDLL(None).ptrace(16, parent, 0, 0) == 0:
+        seen.append("ptrace")
+    assert os.getuid() != 0
+    return f"saw {seen}"
+"""
+
+
+@pytest.mark.docker
+def test_in_a_container_a_solution_cannot_look_at_the_tests(tmp_path: Path) -> None:
+    spec = ScorerSpec.model_validate({"name": "python_tests", "timeout": 60})
+    scorer = build_scorer(spec, run_program=runner_in(DockerSandbox(), tmp_path))
+    assert scorer.score(ADD, EXAMPLE).value == 1.0
+    assert (scorer.score(SPY, EXAMPLE).feedback or "").endswith("add(1, 2) returned 'saw []'")

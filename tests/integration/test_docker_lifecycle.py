@@ -129,7 +129,10 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch, scaffold: ScaffoldMount) -> 
         DockerSandbox().check()
     with pytest.raises(SandboxUnavailable, match="The Docker engine could not answer"):
         build_image(print)
-    with DockerSandbox().open(scaffold, Limits(), Labels()) as session, pytest.raises(InfraError, match="could not answer"):
+    with (
+        DockerSandbox().open(scaffold, Limits(), Labels()) as session,
+        pytest.raises(InfraError, match="could not answer"),
+    ):
         session.run(RunRequest(input_string=""))
     assert image_info().digest is None
 
@@ -166,7 +169,7 @@ def test_an_image_without_the_runner_is_refused(named_image: pytest.MonkeyPatch,
             DockerSandbox().check()
         with (
             DockerSandbox().open(scaffold, Limits(), Labels()) as session,
-            pytest.raises(InfraError, match="could not start|did not start"),
+            pytest.raises(InfraError, match=r"could not start|did not start"),
         ):
             session.run(RunRequest(input_string=""))
 

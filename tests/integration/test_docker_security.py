@@ -130,8 +130,9 @@ def everything(port):
         "routes": open("/proc/net/route").readlines()[1:],
         "writes": {
             path: written(path)
-            for path in ("/x", "/etc/x", "/workspace/scaffold/x", "/workspace/scaffold/scaffold.py", "/opt/scaffoldry/x",
-                         "/dev/x", "/run/x", "/sys/x", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/tmp/x")
+            for path in ("/x", "/etc/x", "/workspace/scaffold/x", "/workspace/scaffold/scaffold.py",
+                         "/opt/scaffoldry/x", "/dev/x",
+                         "/run/x", "/sys/x", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/tmp/x")
         },
         "executes": {path: executed(path) for path in ("/tmp/run", "/dev/shm/run")},
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getgroups()],
@@ -209,7 +210,7 @@ def test_shared_memory_holds_semaphores_and_no_more(found: dict[str, Any]) -> No
 
 
 def test_nobody_with_no_rights(found: dict[str, Any]) -> None:
-    assert found["ids"] == [65534, 65534, 65534, []]
+    assert found["ids"][:3] == [65534] * 3 and set(found["ids"][3]) <= {65534}
     assert found["capabilities"] == ["0000000000000000"]
     assert found["no new privileges"] == ["1"]
     assert found["seccomp"] == ["2"]
@@ -260,11 +261,7 @@ def test_mounts_are_as_they_should_be(folder: Path) -> None:
 
 def test_a_fork_bomb_hits_its_limit_and_ends(folder: Path) -> None:
     source = (
-        "import os\n"
-        "def process_input(text):\n"
-        "    while True:\n"
-        "        try: os.fork()\n"
-        "        except OSError: pass\n"
+        "import os\ndef process_input(text):\n    while True:\n        try: os.fork()\n        except OSError: pass\n"
     )
     outcome = run(folder, source, timeout=1, pids=30)
     assert outcome.status in (Status.TIMEOUT, Status.SCAFFOLD_ERROR, Status.OOM)
@@ -298,7 +295,7 @@ def test_more_processors_than_there_are_may_be_given(folder: Path) -> None:
 
 def test_ordinary_programs_work(folder: Path) -> None:
     """Threads, processes and their semaphores, children, event loops and databases pass the profile."""
-    source = '''
+    source = """
 import asyncio, multiprocessing, os, socket, sqlite3, subprocess, tempfile, threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -346,7 +343,7 @@ def process_input(text):
     parent, child = os.openpty()
     assert os.isatty(child)
     return "all"
-'''.replace("\\\\\\\\", "\\\\").replace("\\\\n", "\\n")
+""".replace("\\\\\\\\", "\\\\").replace("\\\\n", "\\n")
     outcome = run(folder, source)
     assert (outcome.output, outcome.error_message) == ("all", None)
 

@@ -81,5 +81,5 @@ def test_a_large_prompt_and_one_too_large(scaffold_dir: Path) -> None:
     with open_gateway(GatewayConfig(model=parse_model("sim/echo", {}), timeout=60)) as gateway:
         lines = run(gateway, scaffold_dir, code).splitlines()
     assert lines[0] == "3000000"
-    assert lines[1].startswith("The model ")
+    assert lines[1] == "The model call failed (413): The body is larger than 4194304 bytes."
     assert gateway.usage().calls == 1

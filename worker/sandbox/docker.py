@@ -13,6 +13,7 @@ from typing import IO, Any, ParamSpec, TypeVar
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
+from docker.transport import UnixHTTPAdapter
 from docker.utils import kwargs_from_env
 from requests.exceptions import ConnectionError, ReadTimeout, RequestException
 
@@ -26,6 +27,13 @@ REQUEST_TIMEOUT = 120
 
 _GONE = 404
 _CONFLICT = 409
+
+
+class _OnePoolAdapter(UnixHTTPAdapter):
+    """Keeps connections for all requests; the SDK's keeps one for each address, and every container has its own."""
+
+    def get_connection(self, url: str | bytes, proxies: object = None) -> Any:
+        return super().get_connection("http+docker://localhost", proxies)
 
 
 class Engine:
@@ -59,6 +67,9 @@ class Engine:
                 **kwargs_from_env(),
             )
         client.trust_env = False  # No look at proxies and netrc files for each request.
+        adapter = client.get_adapter(client.base_url)
+        if isinstance(adapter, UnixHTTPAdapter):
+            client.mount("http+docker://", _OnePoolAdapter(adapter.socket_path, self._timeout, max_pool_size=64))
         return client
 
     def later(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:

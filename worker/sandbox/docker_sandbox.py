@@ -3,6 +3,8 @@
 import uuid
 from concurrent.futures import Future
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from shared.errors import InfraError, SandboxUnavailable
 from shared.models import Labels, Limits, RunOutcome, RunRequest, ScaffoldMount
 from worker.sandbox.base import OnOutput, Sandbox, SandboxSession
@@ -68,18 +70,26 @@ class DockerSession(SandboxSession):
         try:
             creation.result()
             outcome = self._run_in(name, request, Capture(self._limits, on_output))
-        except BaseException:
+        except BaseException as error:
             # Also SystemExit at any point. The engine may not have made it yet, but will: wait, then remove it.
             creation.exception()
-            self._engine.remove(name)
+            try:
+                self._remove(name)
+            except InfraError as trouble:
+                error.add_note(str(trouble))
             raise
-        self._removals.append(self._engine.later(self._engine.remove, name))
+        self._removals.append(self._engine.later(self._remove, name))
         return outcome
 
     def close(self) -> None:
         while self._removals:
             self._removals[-1].result()
             self._removals.pop()
+
+    @retry(retry=retry_if_exception_type(InfraError), stop=stop_after_attempt(3), wait=wait_fixed(0.3), reraise=True)
+    def _remove(self, name: str) -> None:
+        """Engines may find a file system busy that was in use a moment ago."""
+        self._engine.remove(name)
 
     def _run_in(self, name: str, request: RunRequest, capture: Capture) -> RunOutcome:
         with self._engine.attach(name) as stream:

@@ -12,7 +12,7 @@ from shared.scorers.numeric import NumericScorer
 
 MB = 1_000_000
 PIECES = [
-    "1", "9,", "1,000", ",000", "1 ", "1e", "1/", "$ ", "- ", "####", "#### ", "#### 1", "####1. a ", "a", " ", "\n", "*",
+    "1", "9,", "1,000", ",000", "1 ", "1e", "1/", "$ ", "####", "#### ", "#### 1", "####1. a ", "a", " ", "\n", "*",
     "(", "B", "B*", "B ", "B\n", "(B) ", "not (B) ", "answer ", "answer is ", "answer is B or C, ", "\\boxed{", "it's ",
     "so ", "A or ", "answer: (((((((", "if it is A ", "n't ", "B is ", "option ", "\ufdfa", "B\u0301", "\u202e", "\0",
     "\ud800", "the ", "x\t", "``", "é", "Paris ",

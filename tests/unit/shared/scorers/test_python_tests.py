@@ -42,7 +42,7 @@ RIGHT = {
     "body": "    return a + b\n",
     "program": "def add(a, b):\n    return a + b\n",
     "fenced": "Sure:\n```python\ndef add(a, b):\n    return a + b\n```",
-    "noisy": "import sys\nprint('x' * 99999)\nprint(1, file=sys.stderr)\ndef add(a, b):\n    print(a)\n    return a + b\n",
+    "noisy": "import sys\nprint('x' * 99999)\nprint(1, file=sys.stderr)\ndef add(a, b):\n    return a + b\n",
     "reads stdin": "import sys\nassert sys.stdin.read() == ''\ndef add(a, b):\n    return a + b\n",
     "dataclass": (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"

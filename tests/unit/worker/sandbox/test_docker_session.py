@@ -91,6 +91,13 @@ def test_interrupted_while_the_container_is_being_made(monkeypatch: pytest.Monke
     assert engine.containers == set()
 
 
+def test_trouble_with_the_removal_does_not_hide_the_interrupt() -> None:
+    engine = RememberedEngine(start=SystemExit(15), remove=InfraError("busy"))
+    with pytest.raises(SystemExit) as caught:
+        run(engine)
+    assert caught.value.__notes__ == ["busy"]  # type: ignore[attr-defined]
+
+
 def test_a_container_that_could_not_be_made() -> None:
     engine = RememberedEngine(create=InfraError("no image"))
     engine.containers.add("another's")

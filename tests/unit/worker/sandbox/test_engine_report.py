@@ -43,7 +43,10 @@ def test_an_unknown_version_is_said_to_be_unknown() -> None:
 
 
 def test_runc_is_found_among_the_components() -> None:
-    assert runc_version({"Components": [{"Name": "Engine", "Version": "28"}, {"Name": "runc", "Version": "1.3.3"}]}) == "1.3.3"
+    assert (
+        runc_version({"Components": [{"Name": "Engine", "Version": "28"}, {"Name": "runc", "Version": "1.3.3"}]})
+        == "1.3.3"
+    )
     assert runc_version({}) == "unknown"
 
 

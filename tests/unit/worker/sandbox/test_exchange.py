@@ -26,7 +26,9 @@ def pipes() -> Iterator[tuple[int, int, int, int]]:
             continue  # Closed by the test.
 
 
-def talk(pipes: tuple[int, int, int, int], payload: bytes = b"x", timeout: float = 30, stream: int = TEXT) -> tuple[End, Capture]:
+def talk(
+    pipes: tuple[int, int, int, int], payload: bytes = b"x", timeout: float = 30, stream: int = TEXT
+) -> tuple[End, Capture]:
     capture = Capture(Limits(output_limit=1024))
     source = Input(pipes[1], payload)
     end = exchange(source, {pipes[2]: lambda data: capture.feed(stream, data)}, capture, Deadline(timeout, capture))
@@ -57,7 +59,9 @@ def test_the_runner_must_be_ready_in_time(pipes: tuple[int, int, int, int], monk
     assert talk(pipes, timeout=1000)[0] is End.DEADLINE
 
 
-def test_the_outer_deadline_counts_from_ready(pipes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_outer_deadline_counts_from_ready(
+    pipes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "GRACE", 0.01)
     os.write(pipes[3], READY)
     end, capture = talk(pipes, timeout=0.05, stream=ANSWER)

@@ -9,7 +9,9 @@ from worker.sandbox.process import ProcessSandbox
 from worker.sandbox.registry import build_sandbox
 
 
-@pytest.mark.parametrize(("name", "kind"), [("docker", DockerSandbox), ("process", ProcessSandbox), ("fake", FakeSandbox)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("docker", DockerSandbox), ("process", ProcessSandbox), ("fake", FakeSandbox)]
+)
 def test_each_name_has_its_sandbox(name: str, kind: type) -> None:
     sandbox = build_sandbox(name)
     assert type(sandbox) is kind

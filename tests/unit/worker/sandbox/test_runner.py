@@ -8,7 +8,10 @@ from worker.sandbox.protocol import KINDS, READY, Frame, Malformed, encode_reque
 
 
 def test_a_request_is_a_line_and_the_bytes() -> None:
-    assert encode_request(RunRequest(input_string="né\n"), Limits(timeout=2.5, output_limit=2048)) == "2.5 2048 4\nné\n".encode()
+    assert (
+        encode_request(RunRequest(input_string="né\n"), Limits(timeout=2.5, output_limit=2048))
+        == "2.5 2048 4\nné\n".encode()
+    )
 
 
 def test_what_no_encoding_has_goes_through() -> None:
