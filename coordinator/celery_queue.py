@@ -16,9 +16,7 @@ from shared.queue import connection_errors, send_job
 class CeleryQueue(JobQueue):
     """Sends jobs with Celery and hears of their ends through its result backend."""
 
-    def __init__(
-        self, app: Celery, where: str, wait: bool = True, watch: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, app: Celery, where: str, wait: bool = True, watch: Callable[[], None] = lambda: None) -> None:
         """``where`` names the broker in sentences; ``wait``: whether to go on when no worker listens.
 
         ``watch`` is called between receipts; it raises where there is no sense in waiting for more.

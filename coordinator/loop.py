@@ -23,9 +23,7 @@ def run_loop(files: ExperimentFileManager, queue: JobQueue, reporter: Reporter) 
         # Selecting parents and proposing their children for the next iteration comes here.
 
 
-def evaluate(
-    files: ExperimentFileManager, plan: Plan, queue: JobQueue, reporter: Reporter, timeout: float
-) -> None:
+def evaluate(files: ExperimentFileManager, plan: Plan, queue: JobQueue, reporter: Reporter, timeout: float) -> None:
     """Run the plan's jobs that have no committed result; ``timeout`` is a run's own, in seconds."""
     reporter.iteration_started(plan)
     for scaffold_id in plan.scaffolds:

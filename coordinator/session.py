@@ -119,11 +119,15 @@ def doctor_workers(broker_url: str | None, data_dir: Path) -> list[Finding]:
     try:
         check_broker(app, where)
     except BrokerUnavailable as error:
-        return [Finding(check="broker", ok=False, detail=str(error), fix="Start Redis, or correct SCAFFOLDRY_BROKER_URL.")]
+        return [
+            Finding(check="broker", ok=False, detail=str(error), fix="Start Redis, or correct SCAFFOLDRY_BROKER_URL.")
+        ]
     token = secrets.token_hex(16)
     probe = ExperimentFileManager(Path(data_dir) / f"probe-{token[:8]}")
     probe.ask_probe(token)
-    replies: Any = app.control.inspect(timeout=3.0)._request("scaffoldry_probe", experiment=probe.name, token=token) or {}
+    replies: Any = (
+        app.control.inspect(timeout=3.0)._request("scaffoldry_probe", experiment=probe.name, token=token) or {}
+    )
     seen = probe.end_probe()
     found = [Finding(check="broker", ok=True, detail=f"{where} answers")]
     if not replies:

@@ -138,7 +138,7 @@ class ExperimentFileManager:
         return sorted(found, key=scaffold_id_key)
 
     def get_docker_scaffold_dir(self, scaffold_id: str) -> Path:
-        """Absolute path of a scaffold's directory, for Docker to mount. Raises FileNotFoundError if it doesn't exist."""
+        """Absolute path of a scaffold's directory, for Docker to mount. Raises FileNotFoundError if there is none."""
         return self._existing_scaffold_dir(scaffold_id).absolute()
 
     def get_docker_logs_dir(self, iteration: int, scaffold_id: str) -> Path:
@@ -180,7 +180,7 @@ class ExperimentFileManager:
         atomic.write_file(path, (plan.model_dump_json() + "\n").encode("utf-8", errors="replace"))
 
     def load_plan(self, iteration: int) -> Plan:
-        """An iteration's plan, parsed again only when its file has changed. Raises FileNotFoundError if there is none."""
+        """An iteration's plan, parsed again only when its file has changed. FileNotFoundError if there is none."""
         path = self._dir / "plans" / f"{_iteration(iteration)}.json"
         try:
             status = path.stat()
@@ -318,7 +318,9 @@ class ExperimentFileManager:
     def _existing_scaffold_dir(self, scaffold_id: str) -> Path:
         directory = self._scaffold_dir(scaffold_id)
         if not (directory / "scaffold.py").is_file():
-            raise FileNotFoundError(f"There is no scaffold {scaffold_id!r}: {directory / 'scaffold.py'} does not exist.")
+            raise FileNotFoundError(
+                f"There is no scaffold {scaffold_id!r}: {directory / 'scaffold.py'} does not exist."
+            )
         return directory
 
     def _scoring_file(self, kind: str, iteration: int) -> Path:

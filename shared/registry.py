@@ -13,12 +13,12 @@ class Registry:
     """Names of one kind of plug-in.
 
     ``builtin`` maps a name to ``module:attribute``; it is imported only when asked for. Installed packages add
-    names through the entry-point group ``scaffoldry.<kind>s``.
+    names through the entry-point group ``scaffoldry.scorers``, ``scaffoldry.sandboxes``, ...
     """
 
     def __init__(self, kind: str, builtin: Mapping[str, str]) -> None:
         self.kind = kind
-        self.group = f"scaffoldry.{kind}s"
+        self.group = f"scaffoldry.{plural(kind)}"
         self._builtin = dict(builtin)
 
     def names(self) -> list[str]:
@@ -40,3 +40,8 @@ def nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"{hint} Known: {', '.join(known)}." if known else hint
+
+
+def plural(kind: str) -> str:
+    """``scorers`` for ``scorer``, ``sandboxes`` for ``sandbox``."""
+    return kind + ("es" if kind.endswith("x") else "s")

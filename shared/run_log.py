@@ -64,7 +64,10 @@ class RunLog:
         if result.feedback:
             self.section("feedback", result.feedback)
         score = "no score" if result.score is None else f"score {result.score:g}"
-        self._write(("" if self._at_line_start else "\n") + f"{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n")
+        self._write(
+            ("" if self._at_line_start else "\n")
+            + f"{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n"
+        )
 
     def close(self) -> None:
         """Let go of the file."""

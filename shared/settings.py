@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     cache_dir: Path = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "scaffoldry"
     """Model weights, logs of local servers and the like; this host's own."""
     socket_dir: Path | None = None
-    """Where gateway sockets are made; the Docker daemon must see it under the same path. None: a private folder of /tmp."""
+    """Where gateway sockets are made; the Docker daemon must see it under the same path. None: the system's /tmp."""
     concurrency: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
     """Runs at once in one worker."""
     local_threads: int = Field(default=max(1, (os.cpu_count() or 1) // 2), ge=1, le=1024)

@@ -62,7 +62,9 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def scaffoldry(*arguments: str, cwd: Path, timeout: float = 100, **environment: str) -> "subprocess.CompletedProcess[str]":
+def scaffoldry(
+    *arguments: str, cwd: Path, timeout: float = 100, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """Run the command as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "coordinator", *arguments],

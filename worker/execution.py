@@ -14,7 +14,6 @@ from shared.models import (
     ExperimentSpec,
     Job,
     Labels,
-    Limits,
     ModelSpec,
     RunOutcome,
     RunRequest,
@@ -50,9 +49,7 @@ class Attempt(Frozen):
     @property
     def labels(self) -> Labels:
         """The labels of everything this attempt starts."""
-        return Labels(
-            experiment=self.job.experiment, job=self.job.task_id, attempt=self.number, worker=self.worker
-        )
+        return Labels(experiment=self.job.experiment, job=self.job.task_id, attempt=self.number, worker=self.worker)
 
 
 def execute_scaffold(
@@ -169,9 +166,7 @@ def with_gateway_verdict(outcome: RunOutcome, gateway: Gateway) -> RunOutcome:
     return outcome
 
 
-def _gateway(
-    attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]
-) -> AbstractContextManager[Gateway | None]:
+def _gateway(attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]) -> AbstractContextManager[Gateway | None]:
     if not sandbox.uses_gateway:
         return nullcontext()
     executor = attempt.executor

@@ -5,16 +5,23 @@ from datetime import UTC, datetime
 
 from shared.errors import InfraError
 from shared.file_manager import ExperimentFileManager
-from shared.models import Labels, Limits, RunOutcome, RunRequest, ScaffoldMetadata, ScaffoldMount, ScaffoldResult, Status
+from shared.models import (
+    Labels,
+    Limits,
+    RunOutcome,
+    RunRequest,
+    ScaffoldMetadata,
+    ScaffoldMount,
+    ScaffoldResult,
+    Status,
+)
 from shared.settings import get_settings
 from worker.sandbox.base import Sandbox
 
 _FOLDER = "scorer-programs"
 
 
-def run_program(
-    sandbox: Sandbox, labels: Labels, scaffold_code: str, input_string: str, timeout: float
-) -> RunOutcome:
+def run_program(sandbox: Sandbox, labels: Labels, scaffold_code: str, input_string: str, timeout: float) -> RunOutcome:
     """Call the program's ``process_input`` once; a ``ProgramRunner`` when the first two arguments are given.
 
     The program is kept once, under a name made of its digest, where every host's Docker can mount it. Raises

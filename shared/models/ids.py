@@ -19,7 +19,8 @@ def check_scaffold_id(value: object) -> str:
     """Return ``value`` if it is a scaffold id (``0``, ``2-0-1``, ``vote.v2``), else raise InvalidId."""
     if not isinstance(value, str) or not _SCAFFOLD_ID.fullmatch(value):
         raise InvalidId(
-            f"{value!r} is not a scaffold id: use 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit."
+            f"{value!r} is not a scaffold id: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "starting with a letter or digit."
         )
     return value
 

@@ -1,7 +1,6 @@
 """Servers and helpers for whole experiments."""
 
 import json
-
 import re
 import signal
 import subprocess
@@ -94,8 +93,12 @@ def means_by_hand(experiment: Path) -> dict[str, dict[str, float]]:
 def containers(label: str) -> list[str]:
     """Ids of the containers, running or not, with a label."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import docker; print([c.id for c in docker.from_env().containers.list("
-         f"all=True, filters={{'label': {label!r}}})])"],
+        [
+            sys.executable,
+            "-c",
+            f"import docker; print([c.id for c in docker.from_env().containers.list("
+            f"all=True, filters={{'label': {label!r}}})])",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -112,7 +115,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
         time.sleep(0.05)
 
 
-def write_experiment(folder: Path, scaffolds: dict[str, str], examples: list[dict[str, object]], **spec: object) -> Path:
+def write_experiment(
+    folder: Path, scaffolds: dict[str, str], examples: list[dict[str, object]], **spec: object
+) -> Path:
     """A spec with those scaffolds (name -> code) and examples; its path. ``spec`` overrides the defaults."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data.jsonl").write_text("".join(json.dumps(example) + "\n" for example in examples))
@@ -129,5 +134,3 @@ def write_experiment(folder: Path, scaffolds: dict[str, str], examples: list[dic
     }
     (folder / "spec.yaml").write_text(json.dumps(whole))
     return folder / "spec.yaml"
-
-

@@ -57,7 +57,14 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
         data_dir.mkdir()
         with worker(redis_url, data_dir, "--concurrency", slots):
             done = scaffoldry(
-                "run", str(ARITHMETIC), "--data-dir", str(data_dir), "--broker-url", redis_url, cwd=tmp_path, timeout=200
+                "run",
+                str(ARITHMETIC),
+                "--data-dir",
+                str(data_dir),
+                "--broker-url",
+                redis_url,
+                cwd=tmp_path,
+                timeout=200,
             )
         assert done.returncode == 0, done.stderr
         experiment = only_experiment(data_dir)

@@ -19,6 +19,7 @@ class FakeSandbox(Sandbox):
     """Answers from ``queued`` while there are any, then with ``answer(request)``. Thread-safe."""
 
     name = "fake"
+    uses_gateway = False
 
     def __init__(self, queued: Iterable[Answer] = (), answer: Callable[[RunRequest], Answer] = echo) -> None:
         self._queued = deque(queued)
