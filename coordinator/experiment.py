@@ -10,11 +10,12 @@ import shared
 from coordinator.datasets import data_digest, load_data, overlaps
 from coordinator.plan import plan_iteration
 from coordinator.scaffolds import load_scaffolds, scaffold_warnings
-from coordinator.spec import LoadedSpec, check_spec, load_spec, spec_difference
+from coordinator.spec import LoadedSpec, check_spec, load_spec, model_scripts, scorer_source, spec_difference
 from shared.errors import SpecChanged, SpecError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, ExperimentMetadata, ImageInfo, Plan, ScaffoldResult
 from shared.models.base import Frozen
+from shared.scorers import check_scorer
 
 
 class Prepared(Frozen):
@@ -25,7 +26,9 @@ class Prepared(Frozen):
     overrides: tuple[str, ...]
     data: dict[str, tuple[Example, ...]]
     scaffolds: tuple[ScaffoldResult, ...]
-    scorer_source: str | None
+    scorer_source: tuple[str, str] | None
+    """Module name and text of a scorer that lies beside the spec."""
+    model_scripts: dict[str, str]
     plan_size: int
     """Runs of the first iteration."""
     warnings: tuple[str, ...]
@@ -46,20 +49,33 @@ def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None =
         overrides=overrides,
         data={split: tuple(examples) for split, examples in data.items()},
         scaffolds=tuple(scaffolds),
-        scorer_source=_scorer_source(loaded),
+        scorer_source=scorer_source(loaded),
+        model_scripts=model_scripts(loaded),
         plan_size=len(plan),
         warnings=(*overlaps(loaded.spec.data), *scaffold_warnings(scaffolds, loaded.folder)),
     )
 
 
 def create(prepared: Prepared, data_dir: Path, image: ImageInfo | None) -> ExperimentFileManager:
-    """Write the experiment's directory: scaffolds, the first plan and, last, the metadata that makes it one."""
+    """Write the experiment's directory, whole or not at all: a full disk or a Ctrl-C leaves nothing of it."""
+    files = ExperimentFileManager.create(data_dir, prepared.loaded.spec.name)
+    try:
+        _fill(files, prepared, image)
+    except BaseException:
+        files.discard()
+        raise
+    return files
+
+
+def _fill(files: ExperimentFileManager, prepared: Prepared, image: ImageInfo | None) -> None:
+    """Write scaffolds, the first plan, what the spec brings along and, last, the metadata that makes it one."""
     spec = prepared.loaded.spec
-    files = ExperimentFileManager.create(data_dir, spec.name)
     for scaffold_id, scaffold in zip(_ids(prepared.scaffolds), prepared.scaffolds, strict=True):
         files.save_scaffold(scaffold_id, scaffold)
     if prepared.scorer_source is not None:
-        files.save_scorer(spec.scorer.name.partition(":")[0], prepared.scorer_source)
+        files.save_scorer(*prepared.scorer_source)
+    for script, text in prepared.model_scripts.items():
+        files.save_model_script(script, text)
     files.save_plan(plan_iteration(files.name, 0, spec.loop, prepared.data, _ids(prepared.scaffolds)))
     files.save_metadata(
         ExperimentMetadata(
@@ -74,7 +90,24 @@ def create(prepared: Prepared, data_dir: Path, image: ImageInfo | None) -> Exper
             image=image,
         )
     )
-    return files
+
+
+def take_mended_scorer(files: ExperimentFileManager) -> str | None:
+    """Put the user's scorer beside the spec in the place of the experiment's copy; a sentence where they differed.
+
+    The copy stays where the spec's folder is gone or has no such module. Raises SpecError where the new one does not
+    load.
+    """
+    metadata = files.load_metadata()
+    if metadata.spec_path is None:
+        return None
+    path = Path(metadata.spec_path)
+    module, source = scorer_source(LoadedSpec(metadata.spec, path.parent, path.name)) or ("", None)
+    if source is None or source == files.load_scorer(module):
+        return None
+    check_scorer(metadata.spec.scorer, module_source=source)
+    files.save_scorer(module, source)
+    return f"The scorer module {module} beside {path} has changed; it takes the place of the experiment's copy."
 
 
 def open_for_resume(directory: Path, ignore_spec_change: bool = False) -> ExperimentFileManager:
@@ -113,9 +146,3 @@ def versions() -> dict[str, str]:
 
 def _ids(scaffolds: Sized) -> list[str]:
     return [str(index) for index in range(len(scaffolds))]
-
-
-def _scorer_source(loaded: LoadedSpec) -> str | None:
-    module, colon, _ = loaded.spec.scorer.name.partition(":")
-    path = loaded.folder / (module.replace(".", "/") + ".py")
-    return path.read_text() if colon and path.is_file() else None

@@ -73,6 +73,22 @@ def scorer_source(loaded: LoadedSpec) -> tuple[str, str] | None:
         raise SpecError(f"The scorer's file {path} cannot be read: {error}.") from None
 
 
+def model_scripts(loaded: LoadedSpec) -> dict[str, str]:
+    """The text of each FILE that a model ``sim/script:FILE`` of the spec answers from; raises ModelConfigError."""
+    from shared.model_names import parse_model
+    from shared.model_script import parse_script, read_script
+
+    spec = loaded.spec
+    scripts: dict[str, str] = {}
+    for name in (spec.executor.model, *spec.models):
+        script = parse_model(name, spec.models).script
+        if script is not None and script not in scripts:
+            path = loaded.folder / Path(script).expanduser()
+            scripts[script] = read_script(path)
+            parse_script(scripts[script], str(path))
+    return scripts
+
+
 def dump_spec(spec: ExperimentSpec) -> str:
     """The spec as YAML, every field written out; ``load_spec`` reads it back as the same spec."""
     yaml = YAML(typ="safe", pure=True)

@@ -10,8 +10,10 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
     results/<iteration>/<scaffold_id>/<run_type>.json      committed once
     quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
     scorers/<module>.py                                    a scorer of the user's own
+    scripts/<digest of FILE>.yaml                          the answers of sim/script:FILE
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -100,6 +102,10 @@ class ExperimentFileManager:
 
     def __str__(self) -> str:
         return str(self._dir)
+
+    def discard(self) -> None:
+        """Remove the whole directory: for an experiment that could not be made."""
+        shutil.rmtree(self._dir)
 
     def save_metadata(self, metadata: ExperimentMetadata) -> None:
         """Write ``metadata.json``."""
@@ -263,7 +269,16 @@ class ExperimentFileManager:
             raise FileNotFoundError(f"There is no log of {run_type}: {path} does not exist.") from None
         return data.decode("utf-8", errors="replace"), offset + len(data)
 
-    # ------------------------------------------------------------------ a scorer of the user's own; cancelling
+    # ------------------------------------------------------------------ what a user's spec brings along; cancelling
+
+    def save_model_script(self, script: str, text: str) -> None:
+        """Keep the answers of the model ``sim/script:<script>``, so that every worker finds them."""
+        atomic.write_file(self._model_script_file(script), text.encode())
+
+    def load_model_script(self, script: str) -> str | None:
+        """The kept answers of the model ``sim/script:<script>``; None where none were kept."""
+        path = self._model_script_file(script)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def save_scorer(self, module: str, source: str) -> None:
         """Keep the source of a user's scorer module, so that every worker finds it."""
@@ -272,7 +287,7 @@ class ExperimentFileManager:
     def load_scorer(self, module: str) -> str | None:
         """The source of a user's scorer module; None where it is to be imported from what is installed."""
         path = self._scorer_file(module)
-        return path.read_text() if path.is_file() else None
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def cancel(self) -> None:
         """Mark the experiment as cancelled: workers drop its jobs."""
@@ -337,6 +352,10 @@ class ExperimentFileManager:
         if not all(part.isidentifier() for part in module.split(".")):
             raise UsageError(f"{module!r} is not the name of a Python module; write the scorer as module:function.")
         return self._dir / "scorers" / f"{module}.py"
+
+    def _model_script_file(self, script: str) -> Path:
+        # ``script`` is a path of the user's, on the user's machine; here it is a name and no more.
+        return self._dir / "scripts" / f"{hashlib.sha256(os.fsencode(script)).hexdigest()[:16]}.yaml"
 
     def _run_types(self, kind: str, iteration: int, scaffold_id: str) -> list[str]:
         directory = self._dir / kind / _iteration(iteration) / check_scaffold_id(scaffold_id)

@@ -36,6 +36,8 @@ class ModelRef(Frozen):
     """``sim/arithmetic`` alone: the share of answers that are wrong."""
     script: str | None = None
     """``sim/script`` alone: the file of answers."""
+    script_text: str | None = None
+    """``sim/script`` alone: what stood in that file when the experiment began; None: it is to be read."""
     base_url: str | None = None
     api_key_env: str | None = None
     price: Price | None = None

@@ -124,8 +124,8 @@ def check_broker(app: Celery, where: str) -> None:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
     except connection_errors(app) as error:
         raise BrokerUnavailable(
-            f"The broker at {where} does not answer: {error}. Start Redis there, or leave the broker URL out "
-            "to run without a server."
+            f"The broker at {where} does not answer: {str(error).rstrip('.')}. Start Redis there, or leave the broker "
+            "URL out to run without a server."
         ) from None
 
 

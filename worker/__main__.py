@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.errors import ScaffoldryError
+from shared.error_words import describe, say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 image = typer.Typer(no_args_is_help=True, help="The image scaffolds run in.")
@@ -16,11 +16,6 @@ app.add_typer(image, name="image")
 app.add_typer(models, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-
-
-def say(message: str) -> None:
-    """A sentence for the user."""
-    print(message, file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -37,11 +32,20 @@ def run(
 
 
 @app.command()
-def check(sandbox: str = "docker", as_json: Json = False) -> None:
+def check(
+    sandbox: str = "docker",
+    model: Annotated[str | None, typer.Option(help="The model that runs will call.")] = None,
+    aliases: Annotated[str, typer.Option(help="The spec's `models`, as a JSON object.")] = "{}",
+    as_json: Json = False,
+) -> None:
     """Whether runs can be started on this machine, and in which image."""
+    from worker.gateway.models_cli import check_model
     from worker.sandbox.registry import build_sandbox
 
-    build_sandbox(sandbox).check()
+    box = build_sandbox(sandbox)
+    box.check()
+    if model is not None and box.uses_gateway:
+        check_model(model, json.loads(aliases))
     info = None
     if sandbox == "docker":
         from worker.sandbox.image import image_info
@@ -86,10 +90,10 @@ def image_info_(as_json: Json = False) -> None:
 @models.command("list")
 def models_list(as_json: Json = False) -> None:
     """The models there are, and whether each can be used."""
-    from worker.gateway.models_cli import list_models
+    from worker.gateway.models_cli import list_models, render_models
 
-    for model in list_models():
-        print(model.model_dump_json() if as_json else f"{model.name:24} {model.state}")
+    states = list_models()
+    print("\n".join(state.model_dump_json() for state in states) if as_json else render_models(states))
 
 
 @models.command("pull")
@@ -101,17 +105,14 @@ def models_pull(name: str) -> None:
 
 
 def main() -> int:
-    """Run a command; a ScaffoldryError becomes its sentence and its exit code."""
+    """Run a command; an error becomes its sentence and its exit code."""
     try:
         app()
-    except ScaffoldryError as error:
-        say(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except OSError as error:
-        say(f"The system refused: {error}.")
-        return 2
+    except (Exception, KeyboardInterrupt) as error:
+        sentence, code = describe(error)
+        if sentence:
+            say(sentence)
+        return code
     return 0
 
 

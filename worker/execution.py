@@ -9,7 +9,7 @@ from pydantic import Field
 
 from shared.errors import InfraError, Unavailable
 from shared.file_manager import ExperimentFileManager
-from shared.model_names import parse_model
+from shared.model_names import ModelRef, parse_model
 from shared.models import (
     ExperimentSpec,
     Job,
@@ -139,7 +139,7 @@ def run_sandboxed(
     mount = ScaffoldMount(scaffold_id=attempt.job.scaffold_id, directory=directory)
     limits = attempt.executor.limits
     try:
-        with _gateway(attempt, sandbox, log.note) as gateway:
+        with _gateway(file_manager, attempt, sandbox, log.note) as gateway:
             request = RunRequest(
                 input_string=input_string,
                 model=attempt.executor.model if gateway else "",
@@ -166,12 +166,14 @@ def with_gateway_verdict(outcome: RunOutcome, gateway: Gateway) -> RunOutcome:
     return outcome
 
 
-def _gateway(attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]) -> AbstractContextManager[Gateway | None]:
+def _gateway(
+    file_manager: ExperimentFileManager, attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]
+) -> AbstractContextManager[Gateway | None]:
     if not sandbox.uses_gateway:
         return nullcontext()
     executor = attempt.executor
     config = GatewayConfig(
-        model=parse_model(executor.model, attempt.models),
+        model=_model(file_manager, attempt),
         seed=attempt.seed,
         temperature=executor.temperature,
         max_tokens=executor.max_tokens,
@@ -179,6 +181,13 @@ def _gateway(attempt: Attempt, sandbox: Sandbox, note: Callable[[str], None]) ->
         timeout=executor.timeout,
     )
     return open_gateway(config, get_settings().socket_dir, on_call=lambda call: note(describe_call(call)))
+
+
+def _model(file_manager: ExperimentFileManager, attempt: Attempt) -> ModelRef:
+    """The attempt's model; one that answers from a script has it from the experiment, where that keeps it."""
+    ref = parse_model(attempt.executor.model, attempt.models)
+    text = file_manager.load_model_script(ref.script) if ref.script is not None else None
+    return ref.model_copy(update={"script_text": text})
 
 
 def describe_call(call: CallRecord) -> str:
@@ -199,17 +208,19 @@ def _spec(file_manager: ExperimentFileManager) -> ExperimentSpec:
     return file_manager.load_metadata().spec
 
 
-@lru_cache(maxsize=16)
 def experiment_scorer(file_manager: ExperimentFileManager, worker: str) -> Scorer:
     """The experiment's scorer, with a sandbox for programs it has to run. Raises SpecError, UnknownName."""
+    module, colon, _ = _spec(file_manager).scorer.name.partition(":")
+    # Read each time: ``scaffoldry score`` may have put a mended one in its place since the last run.
+    return _scorer(file_manager, worker, file_manager.load_scorer(module) if colon else None)
+
+
+@lru_cache(maxsize=16)
+def _scorer(file_manager: ExperimentFileManager, worker: str, source: str | None) -> Scorer:
     spec = _spec(file_manager)
     labels = Labels(experiment=file_manager.name, job="scorer", worker=worker)
-    module, colon, _ = spec.scorer.name.partition(":")
-    return build_scorer(
-        spec.scorer,
-        run_program=partial(run_program, sandbox_named(spec.sandbox), labels),
-        module_source=file_manager.load_scorer(module) if colon else None,
-    )
+    runner = partial(run_program, sandbox_named(spec.sandbox), labels)
+    return build_scorer(spec.scorer, run_program=runner, module_source=source)
 
 
 def _result(

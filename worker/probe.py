@@ -6,6 +6,7 @@ from celery.worker.control import control_command, inspect_command
 
 import shared
 from shared.file_manager import ExperimentFileManager
+from shared.models.ids import check_experiment_name
 from shared.settings import get_settings
 
 
@@ -14,7 +15,8 @@ def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
     """Who this worker is, and whether it sees ``token`` on the volume and can write there."""
     settings = get_settings()
     try:
-        volume = ExperimentFileManager(settings.data_dir / experiment).answer_probe(token, settings.worker_name)
+        probe = ExperimentFileManager(settings.data_dir / check_experiment_name(experiment))
+        volume = probe.answer_probe(token, settings.worker_name)
     except (OSError, ValueError) as error:
         volume = str(error)
     return {

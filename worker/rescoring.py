@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, RunOutcome, RunResult, Status
 from shared.models.base import Frozen
@@ -33,6 +34,11 @@ def rescore(directory: Path) -> Rescored:
         plan = files.load_plan(iteration)
         for scaffold_id in plan.scaffolds:
             for result in files.results(iteration, scaffold_id):
+                if result.run_type not in plan.runs:
+                    raise CorruptFile(
+                        f"{files} holds a result of {result.job}, which is no part of that iteration's plan; "
+                        "remove the result, or restore the plan from a copy."
+                    )
                 seen += 1
                 new = scored_again(result, scorer, plan.runs[result.run_type])
                 errors += new.status is Status.SCORER_ERROR

@@ -5,10 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from pydantic import Field, ValidationError
 
+from shared.error_words import describe
 from shared.errors import ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Receipt, Status
+from shared.models.base import Frozen
 from shared.queue import RUN_JOB, app
 from shared.settings import get_settings
 from worker.execution import run_job
@@ -16,12 +19,30 @@ from worker.execution import run_job
 log = structlog.get_logger()
 
 
-@app.task(name=RUN_JOB)
+class Message(Frozen):
+    """What a message must hold. Its ids become parts of paths, so nothing is looked at before they are valid."""
+
+    job: Job
+    attempt: int = Field(ge=1, le=1_000_000)
+
+
+@app.task(name=RUN_JOB, shared=False)
 def run_job_task(job: dict[str, Any], attempt: int) -> dict[str, Any]:
     """Run one attempt of a job. Whatever our own machinery does wrong comes back as an ``infra_error`` receipt."""
     settings = get_settings()
-    receipt = _run(Job.model_validate(job), attempt, settings.worker_name)
+    try:
+        message = Message(job=Job.model_validate(job), attempt=attempt)
+    except ValidationError as error:
+        receipt = _refusal(error, settings.worker_name)
+    else:
+        receipt = _run(message.job, message.attempt, settings.worker_name)
     return receipt.model_copy(update={"slots": settings.concurrency}).model_dump(mode="json")
+
+
+def _refusal(error: ValidationError, worker: str) -> Receipt:
+    problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())[:500]
+    log.warning("refused a message that is no job", action="message_refused", error=problems)
+    return Receipt(status=Status.INFRA_ERROR, worker=worker, error_message=f"The message is no job: {problems}")
 
 
 def _run(job: Job, attempt: int, worker: str) -> Receipt:
@@ -33,7 +54,9 @@ def _run(job: Job, attempt: int, worker: str) -> Receipt:
         return Receipt.of(run_job(files, job, attempt, worker))
     except (ScaffoldryError, OSError) as error:
         log.warning("job failed", action="job_failed", error=str(error), **job.model_dump())
-        return Receipt(status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=str(error)[:500])
+        return Receipt(
+            status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=describe(error)[0][:500]
+        )
     except Exception as error:
         # A bug of ours must not be counted against the scaffold, nor be lost.
         log.error("job crashed", action="job_crashed", traceback=traceback.format_exc(), **job.model_dump())

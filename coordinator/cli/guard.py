@@ -1,30 +1,20 @@
-"""How a command ends: every error becomes a sentence on stderr and an exit code, here and nowhere else."""
+"""How a command ends: every error becomes a sentence on stderr and an exit code."""
 
-import errno
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
 import typer
 
-from shared.errors import ScaffoldryError
+from shared.error_words import describe, say
+
+__all__ = ["describe", "guarded", "say"]
 
 Parameters = ParamSpec("Parameters")
-INTERRUPTED = 130
 READER_GONE = 141
 """128 + SIGPIPE, as shells know it of other programs."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def say(message: str) -> None:
-    """Talk: a sentence on stderr, with control characters made visible."""
-    from shared.run_log import printable
-
-    print(printable(message), file=sys.stderr, flush=True)
 
 
 def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, None]:
@@ -50,55 +40,3 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         raise typer.Exit(code or 0)
 
     return run
-
-
-def describe(error: BaseException) -> tuple[str, int]:
-    """The sentence and the exit code of an error."""
-    if isinstance(error, ScaffoldryError):
-        return str(error), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return "", INTERRUPTED
-    if isinstance(error, ConnectionError | TimeoutError):
-        return f"Something that Scaffoldry needs does not answer: {error}. `scaffoldry doctor` says what.", 3
-    if isinstance(error, OSError):
-        return _refusal(error), 2
-    return _bug(error), 1
-
-
-def _refusal(error: OSError) -> str:
-    """What the file system would not do. The file manager's own errors are sentences already."""
-    if error.errno is None:
-        return str(error)
-    where = error.filename
-    name = os.fsdecode(where) if isinstance(where, str | bytes) else str(where) if where else "a file"
-    if error.errno in _FULL:
-        return f"The disk is full: {name} could not be written. Free some space, then try again."
-    if error.errno == errno.EROFS:
-        return f"{name} cannot be written: its file system is read-only. Choose another --data-dir, or remount it."
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{name}: permission denied. Change its owner or its mode, or choose another place."
-    if error.errno == errno.ENOENT:
-        return f"{name} does not exist."
-    return f"{name}: {error.strerror}."
-
-
-def _bug(error: BaseException) -> str:
-    trace = "".join(traceback.format_exception(error))
-    summary = f"This is a bug in Scaffoldry: {type(error).__name__}: {str(error)[:500] or 'no message'}."
-    if _debug():
-        return f"{summary}\n{trace}"
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="scaffoldry-bug-", suffix=".txt", delete=False) as file:
-            file.write(trace)
-    except OSError as refused:
-        return f"{summary} Set SCAFFOLDRY_DEBUG=1 to see where ({_refusal(refused)})"
-    return f"{summary} Please report it with {file.name}, which says where it happened."
-
-
-def _debug() -> bool:
-    from shared.settings import get_settings
-
-    try:
-        return get_settings().debug
-    except ScaffoldryError:  # one bad setting must not hide the error at hand
-        return False

@@ -25,7 +25,7 @@ from shared.errors import ScaffoldryError
 if TYPE_CHECKING:
     from coordinator.experiment import Prepared
     from shared.file_manager import ExperimentFileManager
-    from shared.models import ImageInfo
+    from shared.models import ExperimentSpec, ImageInfo
 
 
 class MachineCheckFailed(ScaffoldryError):
@@ -80,7 +80,7 @@ def run(
             _show_plan(prepared, as_json)
             return 0
         url = broker_url_or_set(broker_url)
-        image = _check_machine(prepared.loaded.spec.sandbox, url)
+        image = _check_machine(prepared.loaded.spec, url)
         files = create(prepared, data_dir_or_set(data_dir), image)
         return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
 
@@ -108,7 +108,7 @@ def resume(
         files = open_for_resume(directory, ignore_spec_change)
         url = broker_url_or_set(broker_url)
         with _telling_where(files):
-            _check_machine(files.load_metadata().spec.sandbox, url)
+            _check_machine(files.load_metadata().spec, url)
         return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
 
 
@@ -158,11 +158,14 @@ def _telling_where(files: "ExperimentFileManager") -> Iterator[None]:
         raise
 
 
-def _check_machine(sandbox: str, url: str | None) -> "ImageInfo | None":
+def _check_machine(spec: "ExperimentSpec", url: str | None) -> "ImageInfo | None":
     """Find out before anything is written whether runs can be started; the image they will run in.
 
-    With a broker the workers may be elsewhere, so this machine's engine is asked for the image, but need not answer.
+    With a broker the workers may be elsewhere, and have the engine and the keys: this machine's engine is asked for the
+    image, but need not answer.
     """
+    import json
+
     from coordinator.worker_tools import call_worker
     from shared.models import ImageInfo
 
@@ -170,20 +173,17 @@ def _check_machine(sandbox: str, url: str | None) -> "ImageInfo | None":
         from shared.queue import check_broker, make_app, without_password
 
         check_broker(make_app(url), without_password(url))
-    done = call_worker("check", "--sandbox", sandbox, "--json", capture=True, quiet=url is not None)
+    question = ["check", "--sandbox", spec.sandbox, "--json"]
+    if url is None:
+        aliases = {alias: model.model_dump(mode="json") for alias, model in spec.models.items()}
+        question += ["--model", spec.executor.model, "--aliases", json.dumps(aliases)]
+    done = call_worker(*question, capture=True, quiet=url is not None)
     if done.returncode == 0:
-        image = _json_of(done.stdout).get("image")
+        image = json.loads(done.stdout)["image"]
         return ImageInfo.model_validate(image) if image else None
     if url is None:
         raise MachineCheckFailed(done.returncode)
     return None
-
-
-def _json_of(text: str) -> dict[str, object]:
-    import json
-
-    found: dict[str, object] = json.loads(text)
-    return found
 
 
 def _show_plan(prepared: "Prepared", as_json: bool) -> None:

@@ -11,9 +11,11 @@ from coordinator.cli.options import AsJson, Directory
 def score(directory: Directory, as_json: AsJson = False) -> int:
     """Score stored outputs again, without running anything.
 
-    For a scorer that was mended: results and scoring files are made anew. Exits with 1 where the scorer still fails.
+    For a scorer that was mended: results and scoring files are made anew. A module:function scorer is taken from beside
+    the spec, as it is now. Exits with 1 where the scorer still fails.
     """
     from coordinator.cli.reading import scaffold_names
+    from coordinator.experiment import take_mended_scorer
     from coordinator.report.json_report import json_line
     from coordinator.report.standing import remarks, standing_table
     from coordinator.report.words import plural
@@ -22,6 +24,9 @@ def score(directory: Directory, as_json: AsJson = False) -> int:
     from shared.file_manager import ExperimentFileManager
 
     files = ExperimentFileManager.open(directory)
+    changed = take_mended_scorer(files)
+    if changed:
+        say(changed)
     done = call_worker("score", str(directory.absolute()), "--json", capture=True)
     if done.returncode not in (0, 1) or not done.stdout.strip():
         return done.returncode or 1

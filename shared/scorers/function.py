@@ -72,11 +72,8 @@ def _module(name: str, source: str | None) -> types.ModuleType:
         raise SpecError(
             f"The scorer module {name!r} cannot be imported: {error}. Put {name}.py beside the spec, or install it."
         ) from error
-    except Exception as error:
-        where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        raise SpecError(
-            f"The scorer module {name!r} fails while it loads: {type(error).__name__}: {error}{where}."
-        ) from error
+    except (Exception, SystemExit) as error:  # SystemExit: a module is no program, and must not end ours
+        raise SpecError(f"The scorer module {name!r} fails while it loads: {type(error).__name__}: {error}.") from error
 
 
 def _as_score(label: str, answer: Any) -> Score:

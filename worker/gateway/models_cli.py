@@ -1,15 +1,16 @@
 """The models one can name, whether they can be used here, and fetching their weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from shared.errors import ModelConfigError
+from shared.errors import ModelConfigError, ModelUnavailable
 from shared.model_names import LOCAL_MODELS, ModelRef, parse_model
 from shared.models.base import Frozen
+from shared.models.spec import ModelSpec
 from shared.settings import get_settings, secret
 from worker.gateway import weights
-from worker.gateway.keys import key_variable
+from worker.gateway.keys import find_key, key_variable
 
 _SAMPLES = ("sim/echo", "sim/arithmetic", "sim/script:FILE", *(f"local/{name}" for name in LOCAL_MODELS))
 
@@ -42,6 +43,19 @@ def model_state(ref: ModelRef) -> ModelState:
         return ModelState(name=ref.alias, state="key missing", detail=f"set {variable} in the environment or in .env")
     about = f"with the key in {variable}" if variable else _ABOUT.get(ref.alias, "")
     return ModelState(name=ref.alias, state="ready", detail=about)
+
+
+def check_model(name: str, aliases: Mapping[str, Any]) -> None:
+    """Raise ModelUnavailable or ModelConfigError, with what to do, unless the model can be called from this host.
+
+    ``aliases`` is the spec's ``models``. Nothing is asked of the model itself.
+    """
+    ref = parse_model(name, {alias: ModelSpec.model_validate(model) for alias, model in aliases.items()})
+    if ref.provider == "local":
+        reason = weights.missing(ref.model, get_settings().cache_dir)
+        if reason:
+            raise ModelUnavailable(f"The model local/{ref.model} cannot run here: {reason}")
+    find_key(ref)
 
 
 def _local_state(ref: ModelRef) -> ModelState:

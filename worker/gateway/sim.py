@@ -5,15 +5,9 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from shared.errors import ModelConfigError
 from shared.model_names import DEFAULT_ERROR_RATE, ModelRef
-from shared.models.base import Frozen
+from shared.model_script import Rule, parse_script, read_script
 from worker.gateway import arithmetic
 from worker.gateway.base import ChatRequest, Completion, Provider, ProviderError
 
@@ -85,28 +79,15 @@ def _digest(request: ChatRequest) -> bytes:
     return hashlib.sha256(json.dumps([messages, request.seed, request.call]).encode()).digest()
 
 
-def _as_answers(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class _Rule(Frozen):
-    match: re.Pattern[str]
-    answer: Annotated[tuple[str, ...], BeforeValidator(_as_answers)]
-
-
-_SCRIPT: TypeAdapter[tuple[str, ...] | tuple[_Rule, ...]] = TypeAdapter(tuple[str, ...] | tuple[_Rule, ...])
-
-
 class Script:
-    """Answers from a YAML or JSON file: a list of texts, or a list of rules ``{match: REGEX, answer: TEXT or TEXTS}``.
+    """Answers by rules.
 
     The first rule whose ``match`` is found in the last message answers. Of several texts the first answers the first
     call with some messages, the second the second with the same ones, and so on, from the start again after the last.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rules = _read_script(path)
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
 
     def __call__(self, request: ChatRequest) -> str:
         text = request.messages[-1].content
@@ -116,29 +97,12 @@ class Script:
         raise ProviderError("The scripted model has no answer to this message.", 404)
 
 
-def _read_script(path: Path) -> tuple[_Rule, ...]:
-    try:
-        # JSON is YAML as well.
-        script = _SCRIPT.validate_python(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ModelConfigError(f"The script {path} of sim/script cannot be read: {error.strerror}.") from None
-    except (YAMLError, UnicodeDecodeError, ValidationError, re.error):
-        raise ModelConfigError(
-            f"The script {path} of sim/script is neither a list of texts nor a list of rules "
-            "{match: REGEX, answer: TEXT or list of TEXTS}."
-        ) from None
-    rules = tuple(rule for rule in script if isinstance(rule, _Rule))
-    texts = tuple(text for text in script if isinstance(text, str))
-    everything = _Rule(match=re.compile(""), answer=texts)
-    if not script or any(not rule.answer for rule in rules):
-        raise ModelConfigError(f"The script {path} of sim/script holds no answers.")
-    return rules or (everything,)
-
-
 def build(ref: ModelRef) -> Provider:
     """The simulated model that ``ref`` names."""
     if ref.model == "arithmetic":
         return SimProvider(Arithmetic(DEFAULT_ERROR_RATE if ref.error_rate is None else ref.error_rate))
     if ref.model == "script":
-        return SimProvider(Script(Path(ref.script or "")))
+        name = ref.script or ""
+        text = read_script(Path(name)) if ref.script_text is None else ref.script_text
+        return SimProvider(Script(parse_script(text, name)))
     return SimProvider(echo)

@@ -59,13 +59,9 @@ class Engine:
             return self._connection
 
     def _connect(self) -> docker.APIClient:
-        with _asked("answer"):
-            client = docker.APIClient(
-                version="auto",
-                timeout=self._timeout,
-                max_pool_size=64,
-                **kwargs_from_env(),
-            )
+        where = kwargs_from_env()
+        with _asked(f"answer at {where.get('base_url') or 'its usual socket'}"):
+            client = docker.APIClient(version="auto", timeout=self._timeout, max_pool_size=64, **where)
         client.trust_env = False  # No look at proxies and netrc files for each request.
         adapter = client.get_adapter(client.base_url)
         if isinstance(adapter, UnixHTTPAdapter):

@@ -1,7 +1,6 @@
-"""Begin the sentence in three ways, and take the number that most of them end in."""
+"""Begin the sentence in up to three ways, and take the first number that two of them end in."""
 
 import re
-from collections import Counter
 
 from llm_executor import execute_llm
 
@@ -9,8 +8,12 @@ SENTENCES = ("The sum of {} is", "The result of {} is", "The answer to {} is")
 
 
 def process_input(input_string: str) -> str:
-    answers = [execute_llm(sentence.format(input_string)) for sentence in SENTENCES]
-    numbers = [found[-1] for answer in answers if (found := re.findall(r"-?\d+", answer))]
-    if not numbers:
-        return answers[0]
-    return Counter(numbers).most_common(1)[0][0]
+    seen: list[str] = []
+    answer = ""
+    for sentence in SENTENCES:
+        answer = execute_llm(sentence.format(input_string), system_prompt="Be brief.")
+        numbers = re.findall(r"-?\d+", answer)
+        if numbers and numbers[-1] in seen:
+            return numbers[-1]
+        seen += numbers[-1:]
+    return seen[0] if seen else answer

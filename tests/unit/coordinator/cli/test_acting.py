@@ -122,7 +122,7 @@ def test_run_makes_the_experiment_and_conducts_it(invoke, spec: Path, workers: W
     found = invoke("run", spec, "--concurrency", "3", "--no-wait", "--set", "executor.timeout=7")
     assert found.exit_code == 1, "nothing was run, so it is not complete"
     directory = the_experiment()
-    assert workers.asked == [("check", "--sandbox", "process", "--json")]
+    assert workers.asked == [("check", "--sandbox", "process", "--json", "--model", "sim/echo", "--aliases", "{}")]
     (call,) = calls
     assert str(call["files"]) == str(directory) and call["files"].load_metadata().spec.executor.timeout == 7
     assert (call["broker_url"], call["concurrency"], call["wait"]) == (None, 3, False)

@@ -1,5 +1,7 @@
 """A ProgramRunner that really runs the program, as a plain subprocess."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,11 +25,12 @@ def run_program(scaffold_code: str, input_string: str, timeout: float) -> RunOut
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            start_new_session=True,
         )
         try:
             _, stderr = process.communicate(input_string, timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # the solution's interpreter too
             process.wait()
             return RunOutcome(status=Status.TIMEOUT)
         if process.returncode:

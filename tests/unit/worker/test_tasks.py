@@ -1,0 +1,100 @@
+"""What a message may hold; anything else is refused before a path is made of it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import NotAnExperiment
+from shared.settings import get_settings
+from worker import probe, tasks
+from worker.tasks import run_job_task
+
+GOOD = {"experiment": "x_1", "iteration": 0, "scaffold_id": "0", "run_type": "valid_0"}
+HOSTILE: list[tuple[dict[str, Any], Any]] = [
+    ({**GOOD, "experiment": "../../etc"}, 1),
+    ({**GOOD, "experiment": "/etc"}, 1),
+    ({**GOOD, "scaffold_id": "../0"}, 1),
+    ({**GOOD, "scaffold_id": "a\0b"}, 1),
+    ({**GOOD, "scaffold_id": "0\n"}, 1),
+    ({**GOOD, "scaffold_id": None}, 1),
+    ({**GOOD, "run_type": "valid_0/../../x"}, 1),
+    ({**GOOD, "iteration": -1}, 1),
+    ({**GOOD, "iteration": "../1"}, 1),
+    ({**GOOD, "path": "/etc/passwd"}, 1),
+    ({}, 1),
+    (GOOD, 0),
+    (GOOD, "../1"),
+]
+
+
+class Watch:
+    """Hears, while ``on``, of every file and folder that Python is asked for."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.seen: list[tuple[str, str]] = []
+        sys.addaudithook(self._hear)  # a hook cannot be removed; this one then hears nothing
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.on and (event == "open" or event.startswith("os.")):
+            self.seen.append((event, repr(arguments)))
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SCAFFOLDRY_DATA_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    tasks._experiment.cache_clear()
+    yield tmp_path
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(("job", "attempt"), HOSTILE)
+def test_a_message_that_is_no_job_is_refused_without_touching_a_path(
+    data_dir: Path, watch: Watch, job: dict[str, Any], attempt: Any
+) -> None:
+    run_job_task({}, 1)  # whatever is read only once has been read
+    watch.on = True
+    try:
+        receipt = run_job_task(job, attempt)
+    finally:
+        watch.on = False
+    assert watch.seen == []
+    assert receipt["status"] == "infra_error"
+    assert receipt["error_message"].startswith("The message is no job: ")
+    assert list(data_dir.iterdir()) == []
+
+
+def test_the_watch_hears_of_paths(data_dir: Path, watch: Watch) -> None:
+    watch.on = True
+    try:
+        list(data_dir.iterdir())
+    finally:
+        watch.on = False
+    assert watch.seen
+    watch.seen.clear()
+
+
+def test_a_job_of_no_experiment_here_is_a_receipt_that_says_so(data_dir: Path) -> None:
+    receipt = run_job_task(GOOD, 2)
+    assert (receipt["status"], receipt["attempt"]) == ("infra_error", 2)
+    assert receipt["error_message"] == str(
+        NotAnExperiment(f"{data_dir / 'x_1'} holds no experiment: there is no metadata.json in it.")
+    )
+
+
+@pytest.mark.parametrize("experiment", ["../probe", "/etc", "a\0b", "", None])
+def test_a_probe_with_a_hostile_name_is_refused(data_dir: Path, experiment: Any) -> None:
+    (data_dir.parent / "probe").mkdir(exist_ok=True)
+    (data_dir.parent / "probe" / "token").write_text("t")
+    answer = probe.scaffoldry_probe(None, experiment=experiment, token="t")
+    assert "cannot name an experiment" in answer["volume"]
+    assert [path.name for path in (data_dir.parent / "probe").iterdir()] == ["token"]
