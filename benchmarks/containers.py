@@ -11,10 +11,10 @@ from benchmarks.experiments import SCAFFOLD, redis_server, timed_session, worker
 from shared.runtime import read_runtime_files
 from worker.sandbox.image import build_image
 
-RUNS = 24
+RUNS = 48
 
 
-def docker_run_pool(image: str, scaffold: Path, at_once: int, runs: int = RUNS) -> float:
+def docker_run_pool(image: str, scaffold: Path, at_once: int, runs: int) -> float:
     """Seconds for ``runs`` times the ``docker run`` that a person would write, with our limits, ``at_once`` at once."""
     command = [
         *("docker", "run", "--rm", "-i", "--network", "none", "--read-only", "--tmpfs", "/tmp:rw,size=64m"),
@@ -51,7 +51,7 @@ def measure(folder: Path, rounds: int) -> list[dict[str, float]]:
                 timed_session(spec, folder / "experiments", url)
                 for _ in range(rounds):
                     ours = RUNS / timed_session(spec, folder / "experiments", url)
-                    theirs = RUNS / docker_run_pool(image, scaffold, slots)
+                    theirs = RUNS / docker_run_pool(image, scaffold, slots, RUNS)
                     pairs.append((ours, theirs))
             rows.append(
                 {

@@ -25,8 +25,8 @@ class Settings(BaseSettings):
     """Model weights, logs of local servers and the like; this host's own."""
     socket_dir: Path | None = None
     """Where gateway sockets are made; the Docker daemon must see it under the same path. None: the system's /tmp."""
-    concurrency: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
-    """Runs at once in one worker."""
+    concurrency: int = Field(default=2 * (os.cpu_count() or 1), ge=1, le=1024)
+    """Runs at once in one worker; twice the processors, because runs wait for their model most of the time."""
     local_threads: int = Field(default=max(1, (os.cpu_count() or 1) // 2), ge=1, le=1024)
     """Threads of a local model, on all runs' behalf. Its threads wait for each other many times for each token, so that
     one which shares its processor with a container slows them all: half the processors are left to the runs."""

@@ -98,6 +98,7 @@ def execute_scaffold(
         outcome, usage = run_sandboxed(file_manager, attempt, input_string, sandbox, log)
         unscored = Scored(status=outcome.status, score=None, error_message=outcome.error_message)
         log.finish(_result(attempt, "-", outcome, usage, unscored, started))
+    sandbox.settle()
     return ScaffoldExecutionResult(**outcome.model_dump())
 
 
@@ -196,10 +197,20 @@ def describe_call(call: CallRecord) -> str:
     return f"model call {call.number}: {tokens}" + (f", {call.error} ({call.status})" if call.error else "")
 
 
-@lru_cache
+_sandboxes: dict[str, Sandbox] = {}
+
+
 def sandbox_named(name: str) -> Sandbox:
     """This process's sandbox of that name, with its connections."""
-    return build_sandbox(name)
+    if name not in _sandboxes:
+        _sandboxes[name] = build_sandbox(name)
+    return _sandboxes[name]
+
+
+def settle_sandboxes() -> None:
+    """Return once nothing is left of the runs that this process has done."""
+    for sandbox in _sandboxes.values():
+        sandbox.settle()
 
 
 @lru_cache(maxsize=16)

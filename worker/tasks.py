@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from celery.signals import worker_process_shutdown
 from pydantic import Field, ValidationError
 
 from shared.error_words import describe
@@ -14,7 +15,7 @@ from shared.models import Job, Receipt, Status
 from shared.models.base import Frozen
 from shared.queue import RUN_JOB, app
 from shared.settings import get_settings
-from worker.execution import run_job
+from worker.execution import run_job, settle_sandboxes
 
 log = structlog.get_logger()
 
@@ -24,6 +25,12 @@ class Message(Frozen):
 
     job: Job
     attempt: int = Field(ge=1, le=1_000_000)
+
+
+@worker_process_shutdown.connect
+def _settle(**_: object) -> None:
+    """A child that ends leaves no container that it was about to remove."""
+    settle_sandboxes()
 
 
 @app.task(name=RUN_JOB, shared=False)

@@ -58,6 +58,7 @@ def scaffold_folder(tmp_path: Path) -> Path:
 
 
 def leftovers(sandbox: Sandbox) -> list[str]:
+    sandbox.settle()
     if isinstance(sandbox, DockerSandbox):
         return Engine().find(WORKER_LABEL, WORKER)
     return [path.name for path in Path("/tmp").glob(f"scaffoldry-{WORKER}_run_*")] + marked_processes()

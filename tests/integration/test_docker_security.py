@@ -29,8 +29,11 @@ def folder(tmp_path: Path, sandbox_image: str) -> Path:
 def run(folder: Path, source: str, request: RunRequest | None = None, **limits: Any) -> RunOutcome:
     (folder / "scaffold.py").write_text(source)
     mount = ScaffoldMount(scaffold_id="0", directory=folder)
-    with DockerSandbox().open(mount, Limits.model_validate({"timeout": 20, **limits}), LABELS) as session:
-        return session.run(request or RunRequest(input_string=""))
+    sandbox = DockerSandbox()
+    with sandbox.open(mount, Limits.model_validate({"timeout": 20, **limits}), LABELS) as session:
+        outcome = session.run(request or RunRequest(input_string=""))
+    sandbox.settle()
+    return outcome
 
 
 PROBE = '''

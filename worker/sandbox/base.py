@@ -25,7 +25,10 @@ class SandboxSession(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leave nothing behind: no process, no container, no file. May be called twice."""
+        """Leave nothing behind: no process, no container, no file. May be called twice.
+
+        What is dead may still be under way to removal; ``Sandbox.settle`` waits for that.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +53,10 @@ class Sandbox(ABC):
     @abstractmethod
     def open(self, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> SandboxSession:
         """A session for one scaffold under ``limits``."""
+
+    def settle(self) -> None:
+        """Return once nothing of closed sessions is left. Raises InfraError where something could not be removed."""
+        return None
 
     @abstractmethod
     def reap(self, worker: str) -> int:

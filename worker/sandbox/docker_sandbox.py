@@ -1,7 +1,8 @@
 """Runs each scaffold in a container of its own, that is made for one run and removed after it."""
 
 import uuid
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
@@ -17,6 +18,8 @@ from worker.sandbox.outcome import conclude
 from worker.sandbox.protocol import encode_request
 from worker.sandbox.stream import Capture, Demultiplexer
 
+MOST_REMOVALS = 2
+"""Dead containers of one process that may be under way to removal while it goes on."""
 KILL_TIMEOUT = 30
 """Seconds a killed container may take to end."""
 
@@ -28,6 +31,7 @@ class DockerSandbox(Sandbox):
 
     def __init__(self, engine: Engine | None = None) -> None:
         self._engine = engine or Engine()
+        self._removals: list[Future[None]] = []
 
     def check(self) -> None:
         try:
@@ -43,7 +47,17 @@ class DockerSandbox(Sandbox):
         check_image(self._engine, image_reference())
 
     def open(self, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> SandboxSession:
-        return DockerSession(self._engine, image_reference(), scaffold, limits, labels)
+        return DockerSession(self._engine, image_reference(), scaffold, limits, labels, self.defer)
+
+    def settle(self) -> None:
+        while self._removals:
+            self._removals.pop().result()
+
+    def defer(self, removal: "Future[None]") -> None:
+        """Leave a removal to the background; wait where too many are under way there."""
+        self._removals = [one for one in self._removals if not one.done() or one.exception()] + [removal]
+        if len(self._removals) > MOST_REMOVALS:
+            wait(self._removals[:-MOST_REMOVALS])
 
     def reap(self, worker: str) -> int:
         found = self._engine.find(WORKER_LABEL, worker)
@@ -53,15 +67,23 @@ class DockerSandbox(Sandbox):
 
 
 class DockerSession(SandboxSession):
-    """Makes a container per run; the removal of the last ones may still be under way until it is closed."""
+    """Makes a container per run. Dead ones are removed in the background while the next run is on its way."""
 
-    def __init__(self, engine: Engine, image: str, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        image: str,
+        scaffold: ScaffoldMount,
+        limits: Limits,
+        labels: Labels,
+        defer: Callable[[Future[None]], None],
+    ) -> None:
         self._engine = engine
         self._image = image
         self._scaffold = scaffold
         self._limits = limits
         self._labels = labels
-        self._removals: list[Future[None]] = []
+        self._defer = defer
 
     def run(self, request: RunRequest, on_output: OnOutput | None = None) -> RunOutcome:
         name = f"scaffoldry-{uuid.uuid4().hex}"
@@ -78,13 +100,11 @@ class DockerSession(SandboxSession):
             except InfraError as trouble:
                 error.add_note(str(trouble))
             raise
-        self._removals.append(self._engine.later(self._remove, name))
+        self._defer(self._engine.later(self._remove, name))
         return outcome
 
     def close(self) -> None:
-        while self._removals:
-            self._removals[-1].result()
-            self._removals.pop()
+        """Every run has seen to its own container."""
 
     @retry(retry=retry_if_exception_type(InfraError), stop=stop_after_attempt(3), wait=wait_fixed(0.3), reraise=True)
     def _remove(self, name: str) -> None:
