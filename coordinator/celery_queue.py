@@ -16,23 +16,32 @@ from shared.queue import connection_errors, send_job
 class CeleryQueue(JobQueue):
     """Sends jobs with Celery and hears of their ends through its result backend."""
 
-    def __init__(self, app: Celery, where: str, wait: bool = True, watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        where: str,
+        wait: bool = True,
+        watch: Callable[[], None] = lambda: None,
+        resumed: bool = False,
+    ) -> None:
         """``where`` names the broker in sentences; ``wait``: whether to go on when no worker listens.
 
         ``watch`` is called between receipts; it raises where there is no sense in waiting for more.
+        ``resumed``: an earlier session may have sent these jobs.
         """
         self._app = app
         self._where = where
         self._wait = wait
         self._watch = watch
+        self._resumed = resumed
         self._received: deque[tuple[Job, int, Receipt]] = deque()
         self._backend: Any = app.backend
         self._errors = connection_errors(app)
         self._lost: tuple[type[Exception], ...] = (*self._errors, RuntimeError)
 
-    def send(self, job: Job, attempt: int) -> None:
+    def send(self, job: Job, attempt: int, again: bool = False) -> None:
         try:
-            pending = send_job(self._app, job, attempt)
+            pending = send_job(self._app, job, attempt, again or self._resumed)
         except self._errors as error:
             raise BrokerUnavailable(f"The broker at {self._where} did not take a job: {error}.") from None
 

@@ -23,8 +23,8 @@ class JobQueue(ABC):
     """The way to the workers. Receipts may be late, doubled or lost: the committed result is the truth."""
 
     @abstractmethod
-    def send(self, job: Job, attempt: int) -> None:
-        """Put an attempt on the queue; raises BrokerUnavailable where the broker does not take it."""
+    def send(self, job: Job, attempt: int, again: bool = False) -> None:
+        """Put an attempt on the queue (``again``: once more); BrokerUnavailable where the broker does not take it."""
 
     @abstractmethod
     def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
@@ -70,9 +70,9 @@ class Dispatch:
     def _window(self) -> int:
         return max(SMALLEST_WINDOW, 4 * sum(self._slots.values()))
 
-    def _send(self, job: Job, attempt: int) -> None:
+    def _send(self, job: Job, attempt: int, again: bool = False) -> None:
         self._outstanding[job] = attempt
-        self.queue.send(job, attempt)
+        self.queue.send(job, attempt, again)
 
     def _receive(self, job: Job, attempt: int, receipt: Receipt) -> None:
         self._heard = self.clock()
@@ -111,7 +111,7 @@ class Dispatch:
             if result is not None:
                 self._receive(job, attempt, Receipt.of(result))
             else:
-                self._send(job, attempt)
+                self._send(job, attempt, again=True)
 
 
 def quarantine_record(plan: Plan, job: Job, attempt: int, receipt: Receipt) -> RunResult:

@@ -39,6 +39,7 @@ def run_session(
     """
     began = time.monotonic()
     files.uncancel()
+    resumed = not files.begin()
 
     def finish(interrupted: bool) -> Summary:
         summary = summarize(files, interrupted, time.monotonic() - began)
@@ -46,7 +47,7 @@ def run_session(
         return summary
 
     try:
-        with _workers(files, broker_url, concurrency, wait) as queue:
+        with _workers(files, broker_url, concurrency, wait, resumed) as queue:
             run_loop(files, queue, reporter)
             return finish(interrupted=False)  # before the worker has stopped: nobody needs to wait for that
     except Cancelled:
@@ -59,13 +60,13 @@ def run_session(
 
 @contextmanager
 def _workers(
-    files: ExperimentFileManager, broker_url: str | None, concurrency: int, wait: bool
+    files: ExperimentFileManager, broker_url: str | None, concurrency: int, wait: bool, resumed: bool
 ) -> Iterator[CeleryQueue]:
     if broker_url is not None:
         where = without_password(broker_url)
         app = make_app(broker_url)
         check_broker(app, where)
-        with CeleryQueue(app, where, wait=wait) as queue:
+        with CeleryQueue(app, where, wait=wait, resumed=resumed) as queue:
             yield queue
         return
     sandbox = files.load_metadata().spec.sandbox

@@ -10,6 +10,7 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
     results/<iteration>/<scaffold_id>/<run_type>.json      committed once
     quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
     scorers/<module>.py                                    a scorer of the user's own
+    begun, cancelled                                       marks: a session was here; workers are to drop its jobs
     scripts/<digest of FILE>.yaml                          the answers of sim/script:FILE
 """
 
@@ -288,6 +289,10 @@ class ExperimentFileManager:
         """The source of a user's scorer module; None where it is to be imported from what is installed."""
         path = self._scorer_file(module)
         return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def begin(self) -> bool:
+        """Note that work has begun; whether this is the first time."""
+        return atomic.write_first(self._dir / "begun", b"")
 
     def cancel(self) -> None:
         """Mark the experiment as cancelled: workers drop its jobs."""

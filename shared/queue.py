@@ -49,7 +49,7 @@ def make_app(broker_url: str | None) -> Celery:
         task_reject_on_worker_lost=False,  # the coordinator counts attempts and enqueues again
         task_store_errors_even_if_ignored=True,
         worker_prefetch_multiplier=1,
-        worker_send_task_events=True,
+        worker_send_task_events=False,  # Flower switches them on where it listens
         task_send_sent_event=False,
         result_expires=3600,
         result_extended=False,
@@ -96,11 +96,14 @@ def _transport(broker_url: str | None) -> dict[str, Any]:
     raise UsageError(f"{broker_url!r} is not a broker that Scaffoldry can use: give a redis:// or rediss:// URL.")
 
 
-def send_job(app: Celery, job: Job, attempt: int) -> AsyncResult[Any]:
-    """Put one attempt of a job on the queue. Raises one of ``connection_errors`` where the broker does not take it."""
+def send_job(app: Celery, job: Job, attempt: int, again: bool) -> AsyncResult[Any]:
+    """Put one attempt of a job on the queue. Raises one of ``connection_errors`` where the broker does not take it.
+
+    ``again``: the same attempt may have been sent before, by this session or an earlier one.
+    """
     task_id = job.task_id if attempt == 1 else f"{job.task_id}.attempt{attempt}"
-    # Celery keeps, and does not announce again, the result of a task that succeeded before: one of an earlier session.
-    app.backend.forget(task_id)
+    if again:
+        app.backend.forget(task_id)  # Celery would not announce a second success of the same task
     return app.send_task(
         RUN_JOB,
         kwargs={"job": job.model_dump(), "attempt": attempt},

@@ -28,7 +28,7 @@ class ScriptedQueue(JobQueue):
         self.waiting: list[tuple[Job, int]] = []
         self.most_waiting = 0
 
-    def send(self, job: Job, attempt: int) -> None:
+    def send(self, job: Job, attempt: int, again: bool = False) -> None:
         self.sent.append((job.scaffold_id, job.run_type, attempt))
         self.waiting.append((job, attempt))
         self.most_waiting = max(self.most_waiting, len(self.waiting))
