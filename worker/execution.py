@@ -24,6 +24,7 @@ from shared.models import (
     Usage,
 )
 from shared.models.base import Frozen
+from shared.models.ids import check_iteration, check_run_type
 from shared.models.spec import ExecutorSpec
 from shared.run_log import RunLog
 from shared.scorers import build_scorer
@@ -78,6 +79,8 @@ def execute_scaffold(
 
     Raises FileNotFoundError if there is no such scaffold, InvalidId, UnknownName (model), SandboxUnavailable.
     """
+    check_run_type(run_type)
+    check_iteration(iteration)
     file_manager.get_docker_scaffold_dir(scaffold_id)
     try:
         models = file_manager.load_metadata().spec.models

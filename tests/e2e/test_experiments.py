@@ -195,16 +195,22 @@ def test_humaneval_canonical_solutions_and_pass(tmp_path: Path, data_dir: Path, 
 @pytest.mark.model
 @pytest.mark.timeout(1500)
 def test_gsm8k_on_the_local_model_with_two_workers(
-    tmp_path: Path, data_dir: Path, redis_url: str, sandbox_image: str, smollm2: str
+    tmp_path: Path,
+    data_dir: Path,
+    redis_url: str,
+    sandbox_image: str,
+    smollm2: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data_dir.mkdir()
-    arguments = ["--set", f"data.valid.path={DATA / 'gsm8k/test.jsonl'}", "--set", "executor.max_tokens=24"]
     url = redis_url.removesuffix("/0") + "/5"
+    # Nothing else wants the processors meanwhile.
+    monkeypatch.setenv("SCAFFOLDRY_LOCAL_THREADS", str(os.cpu_count()))
     with worker(url, data_dir, "--concurrency", "2", name="a"), worker(url, data_dir, "--concurrency", "2", name="b"):
         spec = str(ROOT / "examples/gsm8k/experiment.yaml")
-        done = scaffoldry(
-            "run", spec, "--data-dir", str(data_dir), "--broker-url", url, *arguments, cwd=tmp_path, timeout=1400
-        )
+        path = f"data.valid.path={DATA / 'gsm8k/test.jsonl'}"
+        arguments = ["--data-dir", str(data_dir), "--broker-url", url, "--set", path]
+        done = scaffoldry("run", spec, *arguments, cwd=tmp_path, timeout=1400)
     assert done.returncode == 0, done.stderr
     experiment = only_experiment(data_dir)
     results = [json.loads(path.read_text()) for path in result_files(experiment)]
