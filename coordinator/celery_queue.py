@@ -21,7 +21,7 @@ class CeleryQueue(JobQueue):
         app: Celery,
         where: str,
         wait: bool = True,
-        watch: Callable[[], None] = lambda: None,
+        watch: Callable[[], None] | None = None,
         resumed: bool = False,
     ) -> None:
         """``where`` names the broker in sentences; ``wait``: whether to go on when no worker listens.
@@ -39,9 +39,9 @@ class CeleryQueue(JobQueue):
         self._errors = connection_errors(app)
         self._lost: tuple[type[Exception], ...] = (*self._errors, RuntimeError)
 
-    def send(self, job: Job, attempt: int, again: bool = False) -> None:
+    def send(self, job: Job, attempt: int) -> None:
         try:
-            pending = send_job(self._app, job, attempt, again or self._resumed)
+            pending = send_job(self._app, job, attempt, again=self._resumed)
         except self._errors as error:
             raise BrokerUnavailable(f"The broker at {self._where} did not take a job: {error}.") from None
 
@@ -53,7 +53,8 @@ class CeleryQueue(JobQueue):
         pending.then(arrived, on_error=arrived)
 
     def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
-        self._watch()
+        if self._watch is not None:
+            self._watch()
         consumer = self._backend.result_consumer
         try:
             if not self._received:
@@ -84,9 +85,11 @@ class CeleryQueue(JobQueue):
         self.close()
 
     def complaint(self) -> str | None:
-        if self._app.control.ping(timeout=2.0):
+        if self._watch is not None or any(self._app.control.ping(timeout=2.0) for _ in range(2)):
             return None
-        sentence = f"No worker is listening on {self._where}. Start one: scaffoldry worker --broker-url {self._where}"
+        sentence = (
+            f"No worker is listening on {self._where}. Start one with `scaffoldry worker` and the same broker URL."
+        )
         if not self._wait:
             raise NoWorker(sentence)
         return sentence

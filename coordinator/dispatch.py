@@ -11,8 +11,8 @@ from shared.errors import Cancelled
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Plan, Receipt, RunResult, Status
 
-MAX_ATTEMPTS = 3
-"""How often a job that our own machinery failed is tried before it is quarantined."""
+RETRY_DELAYS = (2.0, 20.0)
+"""Seconds before a job that our own machinery failed is tried again; after as many retries it is quarantined."""
 SMALLEST_WINDOW = 64
 """Jobs on the queue at once, at least; with many workers four for each of their slots."""
 
@@ -23,8 +23,8 @@ class JobQueue(ABC):
     """The way to the workers. Receipts may be late, doubled or lost: the committed result is the truth."""
 
     @abstractmethod
-    def send(self, job: Job, attempt: int, again: bool = False) -> None:
-        """Put an attempt on the queue (``again``: once more); BrokerUnavailable where the broker does not take it."""
+    def send(self, job: Job, attempt: int) -> None:
+        """Put an attempt on the queue; raises BrokerUnavailable where the broker does not take it."""
 
     @abstractmethod
     def receive(self, timeout: float) -> list[tuple[Job, int, Receipt]]:
@@ -46,10 +46,14 @@ class Dispatch:
     stall_after: float
     on_complaint: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
+    retry_delays: tuple[float, ...] = RETRY_DELAYS
     _outstanding: dict[Job, int] = field(default_factory=dict)
+    _due: list[tuple[float, Job]] = field(default_factory=list)
+    """When the next attempt of which outstanding job is to be sent."""
     _slots: dict[str, int] = field(default_factory=dict)
     _heard: float = 0.0
     _complained: float = 0.0
+    _silences: int = 0
 
     def run(self, jobs: Iterator[Job]) -> None:
         """Bring every job to a committed result or into quarantine."""
@@ -64,54 +68,72 @@ class Dispatch:
                     self._send(job, attempt=1)
             for job, attempt, receipt in self.queue.receive(timeout=0.25) if self._outstanding else ():
                 self._receive(job, attempt, receipt)
+            self._send_due()
             self.reporter.tick()
             self._mind_silence()
 
     def _window(self) -> int:
         return max(SMALLEST_WINDOW, 4 * sum(self._slots.values()))
 
-    def _send(self, job: Job, attempt: int, again: bool = False) -> None:
+    def _send(self, job: Job, attempt: int) -> None:
         self._outstanding[job] = attempt
-        self.queue.send(job, attempt, again)
+        self.queue.send(job, attempt)
 
     def _receive(self, job: Job, attempt: int, receipt: Receipt) -> None:
         self._heard = self.clock()
         self._slots[receipt.worker] = max(receipt.slots, 1)
+        self._silences = 0
         if self._outstanding.get(job) != attempt:
             return  # a receipt that came twice, or of an attempt that was given up
-        del self._outstanding[job]
         if receipt.cancelled:
             raise Cancelled(f"{self.plan.experiment} was cancelled.")
+        self._settle(job, attempt, receipt)
+
+    def _settle(self, job: Job, attempt: int, receipt: Receipt) -> None:
+        if not receipt.status.counts:
+            # Another delivery of the same job may have committed meanwhile, and then that is what counts.
+            committed = self.files.load_result(job)
+            receipt = Receipt.of(committed) if committed else receipt
+        del self._outstanding[job]
         if receipt.status.counts:
             self.files.release(job)
             self.reporter.run_finished(job, receipt)
-        elif attempt < MAX_ATTEMPTS:
+        elif attempt <= len(self.retry_delays):
             self.reporter.run_retried(job, receipt)
-            self._send(job, attempt + 1)
+            self._outstanding[job] = attempt + 1
+            self._due.append((self.clock() + self.retry_delays[attempt - 1], job))
         else:
             self.files.quarantine(quarantine_record(self.plan, job, attempt, receipt))
             self.reporter.run_quarantined(job, receipt)
 
+    def _send_due(self) -> None:
+        now = self.clock()
+        for due, job in [entry for entry in self._due if entry[0] <= now]:
+            self._due.remove((due, job))
+            self._heard = now
+            self._send(job, self._outstanding[job])
+
     def _mind_silence(self) -> None:
         now = self.clock()
-        if now - self._heard > 10 and now - self._complained > 10:
+        complaint = None
+        if now - self._heard > 10 and now - self._complained > 10 and not self._due:
             self._complained = now
             complaint = self.queue.complaint()
             if complaint:
                 self.on_complaint(complaint)
-        if self._outstanding and now - self._heard > self.stall_after:
-            self._send_again()
+        if complaint:
+            self._heard = now  # no job can be lost while nobody takes one
+        elif self._outstanding and now - self._heard > self.stall_after * 2**self._silences:
+            self._give_up_waiting(now - self._heard)
 
-    def _send_again(self) -> None:
-        """Look on the volume for what came of the silent jobs, and enqueue those that nothing came of."""
+    def _give_up_waiting(self, seconds: float) -> None:
+        """Look on the volume for what came of the silent jobs; those that nothing came of have failed an attempt."""
         self._heard = self.clock()
-        self.stall_after *= 2  # jobs of other experiments may be in front of ours
+        self._silences += 1  # jobs of other experiments may be in front of ours: be more patient next time
+        lost = Receipt(status=Status.INFRA_ERROR, error_message=f"Nothing was heard of the run for {seconds:.0f} s.")
         for job, attempt in list(self._outstanding.items()):
-            result = self.files.load_result(job)
-            if result is not None:
-                self._receive(job, attempt, Receipt.of(result))
-            else:
-                self._send(job, attempt, again=True)
+            if all(job != waiting for _, waiting in self._due):
+                self._settle(job, attempt, lost)
 
 
 def quarantine_record(plan: Plan, job: Job, attempt: int, receipt: Receipt) -> RunResult:

@@ -1,5 +1,6 @@
 """A worker of the coordinator's own: a child process and a folder as its broker, so that no server is needed."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,9 @@ class EmbeddedWorker:
         self.broker_url = folder_url(folder)
         self._talk = (folder / "worker.log").open("w+b")
         self._process = subprocess.Popen(
-            worker_command("run", "--with-parent", "--concurrency", str(concurrency), "--sandbox", sandbox),
+            worker_command(
+                "run", "--parent", str(os.getpid()), "--concurrency", str(concurrency), "--sandbox", sandbox
+            ),
             env=child_environment(
                 SCAFFOLDRY_BROKER_URL=self.broker_url, SCAFFOLDRY_DATA_DIR=str(Path(data_dir).absolute())
             ),

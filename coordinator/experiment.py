@@ -135,7 +135,9 @@ def open_for_resume(directory: Path, ignore_spec_change: bool = False) -> Experi
 
 def plan_for(files: ExperimentFileManager, iteration: int) -> Plan:
     """The iteration's plan, as it was written before anything of it was enqueued."""
-    return files.load_plan(iteration)
+    plan = files.load_plan(iteration)
+    # The directory may have been renamed since; workers find it by the name it has now.
+    return plan.model_copy(update={"experiment": files.name})
 
 
 def versions() -> dict[str, str]:

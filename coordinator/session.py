@@ -41,10 +41,13 @@ def run_session(
     files.uncancel()
     resumed = not files.begin()
 
+    done: list[Summary] = []
+
     def finish(interrupted: bool) -> Summary:
-        summary = summarize(files, interrupted, time.monotonic() - began)
-        reporter.finished(summary)
-        return summary
+        if not done:
+            done.append(summarize(files, interrupted, time.monotonic() - began))
+            reporter.finished(done[0])
+        return done[0]
 
     try:
         with _workers(files, broker_url, concurrency, wait, resumed) as queue:
@@ -53,9 +56,17 @@ def run_session(
     except Cancelled:
         return finish(interrupted=True)
     except KeyboardInterrupt:
-        if broker_url is not None:
-            cancel(files, broker_url)  # the workers of others must not go on with what nobody waits for
+        if broker_url is not None and not done:
+            _stop_others(files, broker_url, reporter)
         return finish(interrupted=True)
+
+
+def _stop_others(files: ExperimentFileManager, broker_url: str, reporter: Reporter) -> None:
+    """The workers of others must not go on with what nobody waits for."""
+    try:
+        cancel(files, broker_url)
+    except BrokerUnavailable as error:
+        reporter.say(f"The workers could not be told to stop: {error}")
 
 
 @contextmanager

@@ -380,7 +380,10 @@ class ExperimentFileManager:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        return _validate(RunResult, atomic.unseal(data, path), path)
+        result = _validate(RunResult, atomic.unseal(data, path), path)
+        if (result.iteration, result.scaffold_id, result.run_type) != (job.iteration, job.scaffold_id, job.run_type):
+            raise CorruptFile(f"{path} is the result of {result.job}: it was moved here. Remove it.")
+        return result
 
 
 def _seal(result: RunResult) -> bytes:

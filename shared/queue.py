@@ -4,7 +4,6 @@ A message holds a job's ids and the number of the attempt, as JSON. With a Redis
 in Redis; without a server both live in a folder (``folder://``), for a coordinator and a worker on one machine.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,7 +92,9 @@ def _transport(broker_url: str | None) -> dict[str, Any]:
             "result_backend": "rpc://",
             "broker_transport_options": options,
         }
-    raise UsageError(f"{broker_url!r} is not a broker that Scaffoldry can use: give a redis:// or rediss:// URL.")
+    raise UsageError(
+        f"A broker of the kind {scheme!r} is none that Scaffoldry can use: give a redis:// or rediss:// URL."
+    )
 
 
 def send_job(app: Celery, job: Job, attempt: int, again: bool) -> AsyncResult[Any]:
@@ -134,7 +135,12 @@ def check_broker(app: Celery, where: str) -> None:
 
 def without_password(broker_url: str) -> str:
     """The URL as it may be shown."""
-    return re.sub(r"(?<=://)[^@/]*@", "", broker_url)
+    parts = urlsplit(broker_url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return f"{parts.scheme}://..."
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 app = make_app(get_settings().broker_url)

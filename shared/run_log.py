@@ -8,7 +8,7 @@ from shared.models.job import Job
 from shared.models.result import RunResult
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MARKER = re.compile(r"^(?==== )", re.MULTILINE)
+_MARKER = re.compile(r"(?<=\n)(?==)")
 _LONGEST_SECTION = 256 * 1024
 _FINISHED = "=== finished: "
 
@@ -43,7 +43,8 @@ class RunLog:
 
     def output(self, text: str) -> None:
         """Printed text, as it comes."""
-        self._write(printable(text))
+        indent = " " if self._at_line_start and text.startswith("=") else ""
+        self._write(indent + printable(text))
 
     def note(self, text: str) -> None:
         """A line of our own between the program's."""

@@ -23,12 +23,12 @@ def run(
     name: str | None = None,
     concurrency: Annotated[int | None, typer.Option(min=1)] = None,
     sandbox: str = "docker",
-    with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when the parent process is gone.")] = False,
+    parent: Annotated[int | None, typer.Option(help="Stop when this process, which started us, is gone.")] = None,
 ) -> None:
     """Serve jobs from the broker of SCAFFOLDRY_BROKER_URL."""
     from worker.service import serve
 
-    serve(name, concurrency, sandbox, with_parent)
+    serve(name, concurrency, sandbox, parent)
 
 
 @app.command()

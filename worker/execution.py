@@ -1,5 +1,6 @@
 """Running one scaffold on one input: by hand (``execute_scaffold``) or as a job that is scored and committed."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from functools import lru_cache, partial
 
 from pydantic import Field
 
-from shared.errors import InfraError, Unavailable
+from shared.errors import InfraError, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.model_names import ModelRef, parse_model
 from shared.models import (
@@ -88,7 +89,8 @@ def execute_scaffold(
         models = {}
     attempt = Attempt(
         job=Job(experiment=file_manager.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type),
-        worker=get_settings().worker_name,
+        # Not a worker's name: a worker that starts reaps the containers of its own.
+        worker=f"{get_settings().worker_name}.by-hand.{os.getpid()}",
         executor=ExecutorSpec(model=model, timeout=timeout),
         models=models,
     )
@@ -154,7 +156,7 @@ def run_sandboxed(
             if gateway is None:
                 return outcome, Usage()
             return with_gateway_verdict(outcome, gateway), gateway.usage()
-    except (InfraError, Unavailable, OSError) as error:
+    except (ScaffoldryError, OSError) as error:
         return RunOutcome(status=Status.INFRA_ERROR, error_message=str(error)), Usage()
 
 

@@ -7,6 +7,7 @@ from celery.worker.control import control_command, inspect_command
 import shared
 from shared.file_manager import ExperimentFileManager
 from shared.models.ids import check_experiment_name
+from shared.models.result import without_paths
 from shared.settings import get_settings
 
 
@@ -23,7 +24,7 @@ def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
         "worker": settings.worker_name,
         "slots": settings.concurrency,
         "version": shared.__version__,
-        "volume": volume,
+        "volume": without_paths(volume),
     }
 
 

@@ -1,5 +1,6 @@
 """Scoring stored outputs again, without running anything but the scorer."""
 
+import os
 from pathlib import Path
 
 from shared.errors import CorruptFile
@@ -28,7 +29,7 @@ def rescore(directory: Path) -> Rescored:
     """
     files = ExperimentFileManager.open(directory)
     settings = override_settings(data_dir=directory.absolute().parent)
-    scorer = experiment_scorer(files, settings.worker_name)
+    scorer = experiment_scorer(files, f"{settings.worker_name}.score.{os.getpid()}")
     seen = changed = errors = 0
     for iteration in files.plan_iterations():
         plan = files.load_plan(iteration)

@@ -19,17 +19,17 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(name: str | None, concurrency: int | None, sandbox_name: str, with_parent: bool) -> None:
+def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: int | None) -> None:
     """Serve jobs until told to stop: SIGTERM or one Ctrl-C ends after the running jobs, SIGQUIT or a second at once.
 
-    ``with_parent``: stop when the process that started this one is gone. Raises UsageError without a broker,
+    ``parent``: stop when that process, which started this one, is gone. Raises UsageError without a broker,
     BrokerUnavailable, SandboxUnavailable.
     """
     settings = get_settings()
     if settings.broker_url is None:
         raise UsageError("A worker needs a broker: set SCAFFOLDRY_BROKER_URL or give --broker-url redis://HOST:6379/0.")
-    if with_parent:
-        _die_with_parent()
+    if parent is not None:
+        _die_with(parent)
     check_broker(app, without_password(settings.broker_url))
     sandbox = build_sandbox(sandbox_name)
     sandbox.check()
@@ -82,7 +82,7 @@ def own_name(name: str) -> Iterator[str]:
     raise UsageError(f"A thousand workers named {name} run on this host already; give this one a --name.")
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         raise UsageError("The process that started this worker is gone already.")

@@ -13,6 +13,7 @@ from shared.errors import ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Receipt, Status
 from shared.models.base import Frozen
+from shared.models.result import without_paths
 from shared.queue import RUN_JOB, app
 from shared.settings import get_settings
 from worker.execution import run_job, settle_sandboxes
@@ -62,12 +63,15 @@ def _run(job: Job, attempt: int, worker: str) -> Receipt:
     except (ScaffoldryError, OSError) as error:
         log.warning("job failed", action="job_failed", error=str(error), **job.model_dump())
         return Receipt(
-            status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=describe(error)[0][:500]
+            status=Status.INFRA_ERROR,
+            worker=worker,
+            attempt=attempt,
+            error_message=without_paths(describe(error)[0])[:500],
         )
     except Exception as error:
         # A bug of ours must not be counted against the scaffold, nor be lost.
         log.error("job crashed", action="job_crashed", traceback=traceback.format_exc(), **job.model_dump())
-        message = f"{type(error).__name__}: {error}"[:500]
+        message = without_paths(f"{type(error).__name__}: {error}")[:500]
         return Receipt(status=Status.INFRA_ERROR, worker=worker, attempt=attempt, error_message=message)
 
 

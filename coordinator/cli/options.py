@@ -35,7 +35,7 @@ Concurrency = Annotated[
         min=1,
         max=1024,
         metavar="N",
-        help="Runs at once in one worker.  [default: the number of processors]",
+        help="Runs at once in one worker.  [default: two for each processor]",
         show_default=False,
     ),
 ]

@@ -1,5 +1,6 @@
 """The committed record of a run, and the short receipt that announces it."""
 
+import re
 from datetime import datetime
 
 from pydantic import Field, FiniteFloat
@@ -68,6 +69,14 @@ class RunResult(Frozen):
         )
 
 
+_PATH = re.compile(r"(?<![\w.:/])/(?:[^/\s'\"]+/)+")
+
+
+def without_paths(text: str) -> str:
+    """``text`` with each path's folders left out: a host's paths are nobody else's business."""
+    return _PATH.sub(".../", text)
+
+
 class Receipt(Frozen):
     """What a worker answers over the queue: enough for a progress line, never the record itself."""
 
@@ -93,5 +102,5 @@ class Receipt(Frozen):
             attempt=result.attempt,
             worker=result.worker,
             usage=result.usage,
-            error_message=(result.error_message or "")[:500] or None,
+            error_message=None if result.status.counts else without_paths(result.error_message or "")[:500],
         )

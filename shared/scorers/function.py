@@ -1,5 +1,6 @@
 """``module:function``: a user's own scorer."""
 
+import copy
 import math
 import types
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class FunctionScorer(Scorer):
         return cls(function=function, label=name)
 
     def score(self, output: str, example: Example) -> Score:
-        answer = self._function(output, {**example.fields, "id": example.id, "input": example.input})
+        answer = self._function(output, copy.deepcopy({**example.fields, "id": example.id, "input": example.input}))
         return _as_score(self._label, answer)
 
 

@@ -360,4 +360,5 @@ def test_the_form_of_the_contract(kind: type[Sandbox], request: pytest.FixtureRe
     with sandbox.open(ScaffoldMount(scaffold_id="0", directory=scaffold_folder), Limits(), LABELS) as session:
         outcome = session.run(RunRequest(input_string="same"))
     assert (outcome.status, outcome.output) == (Status.OK, "same")
+    sandbox.settle()
     assert sandbox.reap(WORKER) == 0

@@ -55,7 +55,8 @@ class Caller:
         self._provider = provider
         self._probe = ChatRequest(messages=_PROBE_MESSAGES, temperature=temperature, max_tokens=max_tokens or 16)
         self._probe_seconds = min(_PROBE_SECONDS, _PROBE_SHARE * timeout) if timeout else _PROBE_SECONDS
-        self._deadline = time.monotonic() + timeout if timeout else None
+        self._timeout = timeout
+        self._deadline: float | None = None
         self._backoff = tenacity.wait_random_exponential(multiplier=backoff, max=_LONGEST_WAIT)
         self._closing = threading.Event()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
@@ -68,6 +69,9 @@ class Caller:
 
     def call(self, request: ChatRequest) -> Completion:
         """The answer to ``request``. Raises ProviderOutage (our trouble) or another ProviderError (the program's)."""
+        if self._deadline is None and self._timeout is not None:
+            # From the first call on: a container that was slow to start takes nothing from its program's time.
+            self._deadline = time.monotonic() + self._timeout
         with self._turn():
             try:
                 return self._retrying()(self._attempt, request)

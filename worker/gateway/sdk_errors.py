@@ -22,7 +22,9 @@ def provider_error(error: Exception, name: str, key: SecretStr | None) -> Provid
         return ProviderTimeout(f"{name} did not answer in time.")
     if status is None or status < 400:
         return TransientProviderError(f"{name} cannot be reached or answers with something else ({kind}).")
-    message = redact(f"{name} answered {status}: {_message(error)}", key)
+    # What a provider says of a key quotes parts of it.
+    said = "the key is not accepted" if status in (401, 403) else _message(error)
+    message = redact(f"{name} answered {status}: {said}", key)
     if status >= 500 or (status in _TRANSIENT and not _out_of_credit(error)):
         return TransientProviderError(message, status, _retry_after(error))
     return ProviderError(message, status)

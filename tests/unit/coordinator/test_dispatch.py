@@ -28,7 +28,7 @@ class ScriptedQueue(JobQueue):
         self.waiting: list[tuple[Job, int]] = []
         self.most_waiting = 0
 
-    def send(self, job: Job, attempt: int, again: bool = False) -> None:
+    def send(self, job: Job, attempt: int) -> None:
         self.sent.append((job.scaffold_id, job.run_type, attempt))
         self.waiting.append((job, attempt))
         self.most_waiting = max(self.most_waiting, len(self.waiting))
@@ -97,6 +97,7 @@ def dispatch(
         stall_after=60,
         on_complaint=recorder.say,
         clock=clock,
+        retry_delays=(0, 0),
     ).run(of.jobs())
     return recorder
 
@@ -161,14 +162,35 @@ def test_a_lost_receipt_is_found_on_the_volume_or_the_job_sent_again(files: Expe
     recorder = dispatch(files, queue, plan(scaffolds=("0",)), clock=ticking(5))
     assert recorder.count("finished") == 5
     assert queue.sent.count(("0", "valid_1", 1)) == 1
-    assert queue.sent.count(("0", "valid_2", 1)) == 2
+    assert [sent for sent in queue.sent if sent[1] == "valid_2"] == [("0", "valid_2", 1), ("0", "valid_2", 2)]
 
 
-def test_silence_is_explained_once_in_a_while(files: ExperimentFileManager) -> None:
-    answers = iter([[]] * 6)
+def test_silence_is_explained_and_waited_out(files: ExperimentFileManager) -> None:
+    """While no worker listens no job is given up; when one comes, what was lost meanwhile is sent again."""
+    answers = iter([[]] * 3)
     queue = ScriptedQueue(lambda job, attempt: next(answers, [OK]), said="No worker is listening.")
-    recorder = dispatch(files, queue, plan(runs=3), clock=ticking(5))
-    assert ("said", "No worker is listening.") in recorder.events
+    recorder = Recorder()
+    told: list[str] = []
+
+    def tell(message: str) -> None:
+        told.append(message)
+        if len(told) == 20:
+            queue.said = None
+
+    of = plan(runs=3, scaffolds=("0",))
+    Dispatch(
+        files=files,
+        plan=of,
+        queue=queue,
+        reporter=recorder,
+        stall_after=60,
+        on_complaint=tell,
+        clock=ticking(5),
+        retry_delays=(0, 0),
+    ).run(of.jobs())
+    assert told == ["No worker is listening."] * 20
+    assert (recorder.count("finished"), recorder.count("quarantined")) == (3, 0)
+    assert {attempt for _, _, attempt in queue.sent} == {1, 2}
 
 
 def test_a_cancelled_experiment_stops(files: ExperimentFileManager) -> None:
@@ -183,3 +205,37 @@ def committed(job: Job) -> RunResult:
     return RunResult(
         **job.model_dump(), example_id="1", status=Status.OK, score=1.0, started_at=now, finished_at=now, worker="w"
     )
+
+
+def test_a_job_that_nothing_is_heard_of_is_quarantined_in_the_end(files: ExperimentFileManager) -> None:
+    queue = ScriptedQueue(lambda job, attempt: [] if job.run_type == "valid_1" else [OK])
+    recorder = dispatch(files, queue, plan(scaffolds=("0",)), clock=ticking(5))
+    assert (recorder.count("finished"), recorder.count("quarantined")) == (4, 1)
+    assert [sent for sent in queue.sent if sent[1] == "valid_1"] == [("0", "valid_1", n) for n in (1, 2, 3)]
+
+
+def test_a_failure_beside_a_commit_does_not_count(files: ExperimentFileManager) -> None:
+    def answer(job: Job, attempt: int) -> list[Receipt]:
+        files.commit_result(committed(job))
+        return [INFRA]
+
+    recorder = dispatch(files, ScriptedQueue(answer), plan())
+    assert (recorder.count("finished"), recorder.count("retried")) == (10, 0)
+
+
+def test_a_retry_waits_for_its_time(files: ExperimentFileManager) -> None:
+    queue = ScriptedQueue(lambda job, attempt: [INFRA if attempt == 1 else OK])
+    times: list[float] = []
+    clock = ticking(0.1)
+    recorder = Recorder()
+
+    def now() -> float:
+        times.append(clock())
+        return times[-1]
+
+    of = plan(runs=1, scaffolds=("0",))
+    Dispatch(
+        files=files, plan=of, queue=queue, reporter=recorder, stall_after=60, on_complaint=recorder.say, clock=now
+    ).run(of.jobs())
+    assert recorder.count("finished") == 1
+    assert times[-1] > 2

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from shared.errors import NotAnExperiment
 from shared.settings import get_settings
 from worker import probe, tasks
 from worker.tasks import run_job_task
@@ -86,9 +85,8 @@ def test_the_watch_hears_of_paths(data_dir: Path, watch: Watch) -> None:
 def test_a_job_of_no_experiment_here_is_a_receipt_that_says_so(data_dir: Path) -> None:
     receipt = run_job_task(GOOD, 2)
     assert (receipt["status"], receipt["attempt"]) == ("infra_error", 2)
-    assert receipt["error_message"] == str(
-        NotAnExperiment(f"{data_dir / 'x_1'} holds no experiment: there is no metadata.json in it.")
-    )
+    assert receipt["error_message"] == ".../x_1 holds no experiment: there is no metadata.json in it."
+    assert str(data_dir) not in str(receipt)
 
 
 @pytest.mark.parametrize("experiment", ["../probe", "/etc", "a\0b", "", None])
