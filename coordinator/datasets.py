@@ -78,6 +78,8 @@ def data_digest(examples: Iterable[Example]) -> str:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, each with its number from 1."""
+    if path.exists() and not path.is_file():
+        raise DatasetError(f"The dataset {str(path)!r} cannot be read: it is not a file.")
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):

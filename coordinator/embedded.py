@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.worker_tools import worker_command
+from coordinator.worker_tools import call_worker, worker_command
 from shared.errors import Unavailable
 from shared.queue import folder_url
 from shared.settings import child_environment
@@ -22,6 +22,7 @@ class EmbeddedWorker:
 
     def __init__(self, folder: Path, data_dir: Path, concurrency: int, sandbox: str) -> None:
         self.broker_url = folder_url(folder)
+        self._sandbox = sandbox
         self._talk = (folder / "worker.log").open("w+b")
         self._process = subprocess.Popen(
             worker_command(
@@ -52,6 +53,9 @@ class EmbeddedWorker:
             self._process.kill()
             self._process.wait()
         self._talk.close()
+        if self._process.returncode != 0:
+            # It had no chance to clear up after itself.
+            call_worker("reap", "--sandbox", self._sandbox, capture=True, quiet=True)
 
     def _last_words(self) -> str:
         self._talk.seek(0)

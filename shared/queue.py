@@ -4,9 +4,10 @@ A message holds a job's ids and the number of the attempt, as JSON. With a Redis
 in Redis; without a server both live in a folder (``folder://``), for a coordinator and a worker on one machine.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from celery import Celery
 from celery.result import AsyncResult
@@ -27,7 +28,14 @@ def folder_url(folder: Path) -> str:
     """The broker URL of a folder, which is made ready for it."""
     for name in ("messages", "taken", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    return f"{FOLDER}://{folder}"
+    return f"{FOLDER}://{quote(str(folder))}"
+
+
+def remove_folder(broker_url: str) -> None:
+    """Remove what a broker of that URL keeps, where it is a folder."""
+    parts = urlsplit(broker_url)
+    if parts.scheme == FOLDER:
+        shutil.rmtree(unquote(parts.path), ignore_errors=True)
 
 
 def make_app(broker_url: str | None) -> Celery:
@@ -78,7 +86,7 @@ def _transport(broker_url: str | None) -> dict[str, Any]:
             "redis_backend_health_check_interval": 30,
         }
     if scheme == FOLDER:
-        folder = Path(urlsplit(broker_url).path)
+        folder = Path(unquote(urlsplit(broker_url).path))
         options = {
             "data_folder_in": str(folder / "messages"),
             "data_folder_out": str(folder / "messages"),

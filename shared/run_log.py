@@ -7,7 +7,10 @@ from typing import BinaryIO
 from shared.models.job import Job
 from shared.models.result import RunResult
 
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+"""Control characters, and those that turn or hide what stands beside them."""
 _MARKER = re.compile(r"(?<=\n)(?==)")
 _LONGEST_SECTION = 256 * 1024
 _FINISHED = "=== finished: "
@@ -19,7 +22,12 @@ def printable(text: str) -> str:
     So a program can neither steer the reader's terminal nor pretend that its run has ended.
     """
     text = _MARKER.sub(" ", text.replace("\r\n", "\n"))
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def is_finished(text: str) -> bool:

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     """Redis URL; None: each ``run`` brings a worker of its own, and no server is needed."""
     data_dir: Path = Path("experiments")
     """The folder that holds the experiments, on the volume all hosts share."""
-    cache_dir: Path = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "scaffoldry"
+    cache_dir: Path = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scaffoldry"
     """Model weights, logs of local servers and the like; this host's own."""
     socket_dir: Path | None = None
     """Where gateway sockets are made; the Docker daemon must see it under the same path. None: the system's /tmp."""

@@ -32,6 +32,14 @@ def run(
 
 
 @app.command()
+def reap(name: str | None = None, sandbox: str = "docker") -> None:
+    """Remove what a worker that was killed left behind."""
+    from worker.service import reap as reap_strays
+
+    print(reap_strays(name, sandbox))
+
+
+@app.command()
 def check(
     sandbox: str = "docker",
     model: Annotated[str | None, typer.Option(help="The model that runs will call.")] = None,

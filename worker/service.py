@@ -3,20 +3,26 @@
 import ctypes
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from celery.signals import worker_shutting_down
 from filelock import FileLock, Timeout
 
 from shared.errors import UsageError
-from shared.queue import app, check_broker, without_password
+from shared.queue import app, check_broker, remove_folder, without_password
 from shared.settings import get_settings, override_settings
 from worker.gateway.socket_dir import remove_stray_sockets
+from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
 
 log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
+_COLD_SECONDS = 15.0
+"""Seconds a cold shutdown may take."""
 
 
 def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: int | None) -> None:
@@ -39,10 +45,31 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
         remove_stray_sockets(settings.socket_dir)
         if reaped:
             log.warning("removed what an earlier worker of this name left behind", action="reaped", containers=reaped)
+
+        def mind_cold_shutdown(how: str = "", **_: object) -> None:
+            if how.lower() == "cold":
+                threading.Thread(target=_end_at_last, args=(sandbox, worker), daemon=True).start()
+
+        worker_shutting_down.connect(mind_cold_shutdown, weak=False)
         try:
             app.worker_main(_arguments(worker, settings.concurrency, settings.log_level))
         finally:
             sandbox.reap(worker)
+            if parent is not None and os.getppid() != parent:
+                remove_folder(settings.broker_url or "")  # nobody else is left to do it
+
+
+def reap(name: str | None, sandbox_name: str) -> int:
+    """Remove what a worker of that name, which is gone, left behind; how many containers there were."""
+    with own_name(name or get_settings().worker_name) as worker:
+        return build_sandbox(sandbox_name).reap(worker)
+
+
+def _end_at_last(sandbox: Sandbox, worker: str) -> None:
+    """Celery can wait for ever for a pool that it stops in a signal handler; whoever said "at once" meant it."""
+    time.sleep(_COLD_SECONDS)
+    sandbox.reap(worker)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _arguments(worker: str, concurrency: int, log_level: str) -> list[str]:
@@ -83,6 +110,6 @@ def own_name(name: str) -> Iterator[str]:
 
 
 def _die_with(parent: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
     if os.getppid() != parent:
         raise UsageError("The process that started this worker is gone already.")

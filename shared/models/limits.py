@@ -30,7 +30,7 @@ class Limits(Frozen):
     timeout: float = Field(default=120.0, gt=0, le=86_400)
     memory: Size = Field(default=512 * 1024**2, ge=16 * 1024**2)
     cpus: float = Field(default=1.0, gt=0, le=1024)
-    output_limit: Size = Field(default=1024**2, ge=1024)
+    output_limit: Size = Field(default=1024**2, ge=1024, le=64 * 1024**2)
     """Bytes of answer, and separately bytes of printed text, that a run may produce."""
     pids: int = Field(default=128, ge=8, le=32_768)
     tmp_size: Size = Field(default=64 * 1024**2, ge=1024**2)

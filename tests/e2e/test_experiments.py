@@ -67,6 +67,9 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
                 timeout=200,
             )
         assert done.returncode == 0, done.stderr
+        receipts = [value for _, value in stored(redis_url, "celery-task-meta-*")]
+        assert len(receipts) == 80
+        assert not any(str(tmp_path).encode() in receipt for receipt in receipts)
         experiment = only_experiment(data_dir)
         found.append(scoring_bytes(experiment))
         assert json.loads(found[-1]["scores_0.json"]) == means_by_hand(experiment)
@@ -75,6 +78,15 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
     means = json.loads(found[0]["scores_0.json"])["valid"]
     assert max(means.values()) > min(means.values())  # voting beats asking once
     assert containers("scaffoldry.worker=lab1") == []
+
+
+def stored(url: str, pattern: str) -> list[tuple[bytes, bytes]]:
+    """What a Redis holds under keys of that pattern, which is removed."""
+    server = redis.Redis.from_url(url)
+    found = [(key, server.get(key) or b"") for key in server.scan_iter(pattern)]
+    for key, _ in found:
+        server.delete(key)
+    return found
 
 
 @pytest.mark.timeout(200)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from fractions import Fraction
 
 _LONGEST = 400
+_LAST = 4000
+"""Characters of a text that are looked at, its last: prompts are long where they are hostile."""
 _LARGEST_EXPONENT = 64
 _MOST_DIGITS = 1000
 
@@ -17,7 +19,7 @@ _WORDS = (
     (re.compile(r"\b(?:divided by|over)\b|\u00f7", re.I), "/"),
     (re.compile(r"\^"), "**"),
 )
-_SPAN = re.compile(r"[-+*/().\d \t]*\d[-+*/().\d \t]*")
+_SPAN = re.compile(r"[-+*/().\d \t]+")
 _LOOKS_MEANT = re.compile(r"[*/(]|\d\)* +[-+] +[-(]*[\d.]")
 _OPERATOR = re.compile(r"[\d)]\s*(?:\*\*|[-+*/])\s*[-+(.\d]")
 
@@ -34,6 +36,7 @@ def solve(text: str) -> Fraction | None:
 
     What is plainly meant as arithmetic comes before what may be a range or a date (``2-3``).
     """
+    text = text[-_LAST:]
     for pattern, symbol in _WORDS:
         text = pattern.sub(symbol, text)
     spans = [span for match in _SPAN.finditer(text) if _OPERATOR.search(span := _trim(match.group()))]

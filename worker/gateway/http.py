@@ -14,8 +14,8 @@ from worker.gateway.wire import WireError, error_json
 
 _logger = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 32
-LARGEST_BODY = 4 * 1024 * 1024
+MOST_CONNECTIONS = 16
+LARGEST_BODY = 1024 * 1024
 _IDLE_SECONDS = 30.0
 _BACKLOG = 64
 

@@ -37,6 +37,11 @@ class LocalProvider(Provider):
             raise TransientProviderError(str(error)) from None
         return client.complete(request)
 
+    def probe(self, request: ChatRequest) -> None:
+        """Whether the server lives. That it is busy proves nothing: the program may be what keeps it so."""
+        if not self._host.alive():
+            raise TransientProviderError(f"The server of {self._name} has ended.")
+
     def close(self) -> None:
         """Give up the claim on the host's server."""
         with self._lock:

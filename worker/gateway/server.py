@@ -1,6 +1,7 @@
 """The gateway of one run: its container's only way to a model."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ from worker.gateway.wire import WireError
 __all__ = ["ABANDONED", "CallRecord", "Gateway", "GatewayConfig", "open_gateway"]
 
 _logger = logging.getLogger(__name__)
+_parsing = threading.Lock()
+"""One body at a time: parsed JSON can take many times its size, in memory that is the worker's."""
 
 
 class GatewayConfig(Frozen):
@@ -104,7 +107,9 @@ class Gateway:
     def _answer(self, method: str, path: str, body: bytes) -> Reply:
         match method, path.partition("?")[0].rstrip("/"):
             case "POST", "/v1/chat/completions" | "/chat/completions":
-                return self._complete(wire.parse_request(body))
+                with _parsing:
+                    request = wire.parse_request(body)
+                return self._complete(request)
             case "GET", "/v1/models" | "/models":
                 return 200, wire.models_json(self._config.model.alias)
         raise WireError("This gateway serves POST /v1/chat/completions and GET /v1/models.", 404)

@@ -79,6 +79,10 @@ def _digest(request: ChatRequest) -> bytes:
     return hashlib.sha256(json.dumps([messages, request.seed, request.call]).encode()).digest()
 
 
+_LAST = 16_384
+"""Characters of a message that rules are matched with, its last."""
+
+
 class Script:
     """Answers by rules.
 
@@ -90,7 +94,7 @@ class Script:
         self._rules = rules
 
     def __call__(self, request: ChatRequest) -> str:
-        text = request.messages[-1].content
+        text = request.messages[-1].content[-_LAST:]
         for rule in self._rules:
             if rule.match.search(text):
                 return rule.answer[request.call % len(rule.answer)]

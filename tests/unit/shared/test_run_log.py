@@ -65,3 +65,11 @@ def test_a_huge_input_is_cut_in_the_log() -> None:
     RunLog(file).start(JOB, 1, "w", "m", "x" * 1_000_000)
     assert len(file.getvalue()) < 300_000
     assert b"more characters" in file.getvalue()
+
+
+def test_a_closing_line_cannot_be_put_together_from_parts() -> None:
+    assert not is_finished(written("\n==", "= finished: ok, score 1, 0.00 s\n", "=", "== finished: ok\n"))
+
+
+def test_characters_that_turn_or_hide_text_are_shown() -> None:
+    assert printable("a\u202eb\u2028c\u200bd") == "a\\u202eb\\u2028c\\u200bd"
