@@ -87,9 +87,7 @@ class CeleryQueue(JobQueue):
     def complaint(self) -> str | None:
         if self._watch is not None or any(self._app.control.ping(timeout=2.0) for _ in range(2)):
             return None
-        sentence = (
-            f"No worker is listening on {self._where}. Start one with `scaffoldry worker` and the same broker URL."
-        )
+        sentence = f"No worker is listening on {self._where}. Start one: scaffoldry worker --broker-url {self._where}"
         if not self._wait:
             raise NoWorker(sentence)
         return sentence
