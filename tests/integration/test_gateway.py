@@ -74,12 +74,12 @@ def test_a_budget_that_runs_out_is_an_error_of_the_call(scaffold_dir: Path) -> N
 def test_a_large_prompt_and_one_too_large(scaffold_dir: Path) -> None:
     code = (
         "from llm_executor import LLMError, execute_llm\n"
-        "print(len(execute_llm('x' * 3_000_000)))\n"
-        "try: execute_llm('x' * 5_000_000)\n"
+        "print(len(execute_llm('x' * 900_000)))\n"
+        "try: execute_llm('x' * 1_200_000)\n"
         "except LLMError as error: print(error)\n"
     )
     with open_gateway(GatewayConfig(model=parse_model("sim/echo", {}), timeout=60)) as gateway:
         lines = run(gateway, scaffold_dir, code).splitlines()
-    assert lines[0] == "3000000"
-    assert lines[1] == "The model call failed (413): The body is larger than 4194304 bytes."
+    assert lines[0] == "900000"
+    assert lines[1] == "The model call failed (413): The body is larger than 1048576 bytes."
     assert gateway.usage().calls == 1
