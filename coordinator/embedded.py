@@ -15,6 +15,8 @@ from shared.queue import folder_url
 from shared.settings import child_environment
 
 _STOP_SECONDS = 30.0
+_AT_ONCE_SECONDS = 4.0
+"""A pool that Celery stops in a signal handler can keep it waiting; what is killed then is reaped by its labels."""
 
 
 class EmbeddedWorker:
@@ -48,9 +50,9 @@ class EmbeddedWorker:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGTERM)
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(_AT_ONCE_SECONDS if at_once else _STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # its pool too: it leads a session of its own
             self._process.wait()
         self._talk.close()
         if self._process.returncode != 0:
