@@ -82,3 +82,13 @@ class Cancelled(ScaffoldryError):
     """The experiment was cancelled."""
 
     exit_code = 130
+
+
+class OutOfBudget(ScaffoldryError):
+    """The experiment's budget is used up."""
+
+    exit_code = 0
+
+
+class Exhausted(ScaffoldryError):
+    """The proposer has no more scaffolds."""

@@ -13,3 +13,5 @@ class Example(Frozen):
     id: str = Field(min_length=1, max_length=512)
     input: str
     fields: dict[str, Any] = Field(default_factory=dict)
+    repeat: int = Field(default=0, ge=0)
+    """Which time the example is planned in this iteration; another repeat asks the model with another seed."""

@@ -12,7 +12,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 _SCAFFOLD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_RUN_TYPE = re.compile(r"(train|valid|test)_(0|[1-9][0-9]{0,8})")
+PREFLIGHT = "preflight"
+"""A proposed scaffold's trial with a mock model: a run like the others, that is never scored."""
+
+_RUN_TYPE = re.compile(r"(train|valid|test|preflight)_(0|[1-9][0-9]{0,8})")
 
 
 def check_scaffold_id(value: object) -> str:

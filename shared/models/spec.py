@@ -107,12 +107,56 @@ class ExecutorSpec(Limits):
 class LoopSpec(Written):
     """How the experiment goes on."""
 
-    iterations: int = Field(default=1, ge=1, le=1)
+    iterations: int = Field(default=1, ge=1, le=10_000)
+    initial: int | None = Field(default=None, ge=1, le=10_000)
+    """Scaffolds of the first generation, the given ones among them; None: as many as are given, or 4."""
+    top_k: int = Field(default=2, ge=1)
+    """Parents of each iteration: the best of all history."""
+    children: int = Field(default=1, ge=1)
+    """Children of each parent."""
     valid_examples: int | None = Field(default=None, ge=1)
     """Size of the validation sample; None: the whole split."""
     train_per_scaffold: int = Field(default=0, ge=0)
-    """Training examples each scaffold is run on."""
+    """Training examples each parent is run on before its children are proposed."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """Runs of each validation and test example."""
+    resample_validation: bool = False
+    """Draw another validation sample in each iteration, and run the parents on it again; else one for all."""
     seed: int = 0
+    sampling_seed: int | None = None
+    """Which examples are drawn; None: ``seed``. The next two likewise."""
+    proposing_seed: int | None = None
+    model_seed: int | None = None
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """The seeds of sampling, of proposing and of the models, by these names."""
+        given = {"sampling": self.sampling_seed, "proposing": self.proposing_seed, "model": self.model_seed}
+        return {name: self.seed if seed is None else seed for name, seed in given.items()}
+
+
+class ProposerSpec(Frozen):
+    """A proposer by name; its other fields are the proposer's own options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The proposer's own options."""
+        return dict(self.model_extra or {})
+
+
+class BudgetSpec(Written):
+    """What scaffolder and executor together may use. None: without bound."""
+
+    usd: FiniteFloat | None = Field(default=None, gt=0)
+    llm_calls: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    """Input and output tokens."""
+    hours: FiniteFloat | None = Field(default=None, gt=0)
+    """Time in which runs are started, over all sessions."""
 
 
 class Price(Written):
@@ -140,9 +184,32 @@ class ExperimentSpec(Frozen):
     task: str = ""
     data: Data
     scorer: ScorerSpec
-    scaffolds: tuple[str, ...] = Field(min_length=1)
+    scaffolds: tuple[str, ...] = ()
     """Folders with a ``scaffold.py``, counted from the spec's folder; they become ids 0, 1, ... in order."""
+    proposer: ProposerSpec | None = None
+    """Who writes further scaffolds; None: nobody, and the given ones are evaluated."""
+    baseline: bool | None = None
+    """Whether a scaffold that only asks the model is evaluated beside the others; None: where there is a proposer."""
     executor: ExecutorSpec = ExecutorSpec()
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     loop: LoopSpec = LoopSpec()
+    budget: BudgetSpec = BudgetSpec()
     sandbox: str = "docker"
+
+    @model_validator(mode="after")
+    def _something_to_run(self) -> "ExperimentSpec":
+        if not self.scaffolds and self.proposer is None:
+            raise ValueError("give scaffolds (a list of folders), or a proposer that writes them")
+        if self.loop.iterations > 1 and self.proposer is None:
+            raise ValueError("loop.iterations is more than 1, but there is no proposer to write the next generation")
+        return self
+
+    @property
+    def first_generation(self) -> int:
+        """How many scaffolds the first generation has, without the baseline."""
+        return max(self.loop.initial or len(self.scaffolds) or 4, len(self.scaffolds))
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether the baseline is evaluated."""
+        return self.proposer is not None if self.baseline is None else self.baseline
