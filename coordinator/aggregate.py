@@ -1,61 +1,195 @@
 """From committed results to an iteration's scoring files: a pure function of what lies on the volume."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from coordinator.selection import Standing, rank, with_iteration
+from shared.comparison import compare
 from shared.file_manager import ExperimentFileManager
-from shared.models import Details, Plan, RunResult, SplitDetails, Status, Usage
-from shared.models.ids import split_of
-from shared.statistics import estimate
+from shared.models import Details, Leader, Plan, RunResult, SplitDetails, Status, Usage, Winner
+from shared.models.ids import SPLITS
+from shared.statistics import clustered
+
+LEADERS = 10
+"""Scaffolds that are compared with the winner, the winner among them."""
+
+History = Mapping[str, Standing]
+Splits = dict[str, dict[str, SplitDetails]]
 
 
 def aggregate(files: ExperimentFileManager, iteration: int) -> Details:
-    """Write ``scores_<iteration>.json`` and ``details_<iteration>.json`` from the committed results."""
-    plan = files.load_plan(iteration)
-    details = iteration_details(plan, ((id, files.results(iteration, id)) for id in plan.scaffolds))
+    """Write ``scores_<iteration>.json`` and ``details_<iteration>.json`` from the committed results.
+
+    Of earlier iterations their details are read, and the leaders' results: iterations are made anew in their order. The
+    same results give the same bytes.
+    """
+    details = iteration_details(files, iteration, standings(files, before=iteration))
     scores = {split: _means(details, split) for split in ("train", "valid")}
     files.save_scores(iteration, scores["train"], scores["valid"])
     files.save_details(details)
     return details
 
 
-def iteration_details(plan: Plan, results: Iterable[tuple[str, Iterable[RunResult]]]) -> Details:
-    """What the results of each scaffold come to. ``results`` pairs a scaffold id with its results, in order."""
-    planned = Counter(split_of(run_type) for run_type in plan.runs)
-    splits: dict[str, dict[str, SplitDetails]] = {split: {} for split in planned}
-    for scaffold_id, found in results:
-        by_split: dict[str, list[RunResult]] = {split: [] for split in planned}
-        for result in found:
-            if result.run_type in plan.runs:
-                by_split[split_of(result.run_type)].append(_without_text(result))
-        for split, part in by_split.items():
-            splits[split][scaffold_id] = split_details(part, planned[split])
-    return Details(iteration=plan.iteration, splits=splits)
+def standings(files: ExperimentFileManager, before: int) -> dict[str, Standing]:
+    """Each scaffold's latest validation in the iterations before that one, by their details files."""
+    history: dict[str, Standing] = {}
+    for iteration in files.plan_iterations():
+        if iteration < before:
+            saved = _saved(files, iteration)
+            splits = saved.splits if saved else split_scores(files, files.load_plan(iteration))
+            history = with_iteration(history, iteration, splits.get("valid", {}).items())
+    return history
 
 
-def split_details(results: list[RunResult], planned: int) -> SplitDetails:
-    """One scaffold on one split. Runs that our own machinery failed are missing, never zeros."""
-    counted = [result for result in results if result.status.counts and result.score is not None]
-    usage = sum((result.usage for result in counted), Usage())
-    statuses = Counter(result.status for result in results)
-    return SplitDetails(
-        **estimate([result.score for result in counted if result.score is not None]).model_dump(),
-        planned=planned,
-        missing=planned - len(counted),
-        complete=len(counted) == planned,
-        statuses={status: statuses[status] for status in Status if statuses[status]},
-        calls=usage.calls,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        usd=usage.usd,
+def current_details(files: ExperimentFileManager) -> list[Details]:
+    """The details of every planned iteration in order, by what is committed now. Writes nothing.
+
+    A details file is taken as it stands while every committed result is in it, and in those of the iterations before.
+    """
+    found: list[Details] = []
+    history: dict[str, Standing] = {}
+    settled = True
+    for iteration in files.plan_iterations():
+        saved = _saved(files, iteration) if settled else None
+        settled = saved is not None and _holds_all(files, files.load_plan(iteration), saved)
+        details = saved if saved is not None and settled else iteration_details(files, iteration, history)
+        history = with_iteration(history, iteration, details.splits.get("valid", {}).items())
+        found.append(details)
+    return found
+
+
+def iteration_details(files: ExperimentFileManager, iteration: int, history: History) -> Details:
+    """What the committed results of an iteration come to, after the ``history`` of those before it."""
+    splits = split_scores(files, files.load_plan(iteration))
+    history = with_iteration(history, iteration, splits.get("valid", {}).items())
+    order = rank(history)
+    return Details(
+        iteration=iteration,
+        splits=splits,
+        leaders=_leaders(files, order[:LEADERS], history),
+        winner=_winner(order[0], history, splits) if order else None,
     )
 
 
+def split_scores(files: ExperimentFileManager, plan: Plan) -> Splits:
+    """Each planned scaffold on each of its splits. Results are read one at a time, and little of each is kept."""
+    run_types: dict[str, set[str]] = {split: set(plan.run_types(split)) for split in SPLITS}
+    splits: Splits = {split: {} for split in SPLITS if run_types[split] and plan.assigned.get(split)}
+    for scaffold_id in plan.scaffolds:
+        mine = {split: run_types[split] for split in splits if scaffold_id in plan.assigned[split]}
+        tallies = {split: _Tally() for split in mine}
+        for result in files.results(plan.iteration, scaffold_id) if mine else ():
+            split = result.run_type.partition("_")[0]
+            if split in mine and result.run_type in mine[split]:
+                tallies[split].add(result, plan.runs[result.run_type].id)
+        for split, tally in tallies.items():
+            splits[split][scaffold_id] = tally.details(len(mine[split]))
+    return splits
+
+
+def example_scores(
+    files: ExperimentFileManager, iteration: int, scaffold_id: str, split: str = "valid"
+) -> dict[str, list[float]]:
+    """Example id -> the scores of a scaffold's counted runs of it in an iteration."""
+    plan = files.load_plan(iteration)
+    tally = _Tally()
+    for result in files.results(iteration, scaffold_id):
+        if result.run_type in plan.runs and result.run_type.partition("_")[0] == split:
+            tally.add(result, plan.runs[result.run_type].id)
+    return tally.by_example
+
+
+class _Tally:
+    """One scaffold on one split. Runs that our own machinery failed are counted, and never scored."""
+
+    def __init__(self) -> None:
+        self.by_example: dict[str, list[float]] = {}
+        self.statuses: Counter[Status] = Counter()
+        self.usage = Usage()
+
+    def add(self, result: RunResult, example_id: str) -> None:
+        self.statuses[result.status] += 1
+        if result.status.counts and result.score is not None:
+            self.by_example.setdefault(example_id, []).append(result.score)
+            self.usage += result.usage
+
+    def details(self, planned: int) -> SplitDetails:
+        found = clustered(self.by_example)
+        return SplitDetails(
+            **found.model_dump(),
+            examples=len(self.by_example),
+            planned=planned,
+            missing=planned - found.n,
+            complete=found.n == planned,
+            statuses={status: self.statuses[status] for status in Status if self.statuses[status]},
+            calls=self.usage.calls,
+            input_tokens=self.usage.input_tokens,
+            output_tokens=self.usage.output_tokens,
+            usd=self.usage.usd,
+        )
+
+
+def _leaders(files: ExperimentFileManager, best: Sequence[str], history: History) -> tuple[Leader, ...]:
+    """``best``, the winner first, beside the winner on the validation examples they share with it."""
+    if not best:
+        return ()
+    compared = compare({id: example_scores(files, history[id].iteration, id) for id in best}, reference=best[0])
+    leaders = []
+    for scaffold_id in best:
+        one, standing = compared[scaffold_id], history[scaffold_id]
+        other = scaffold_id != best[0]
+        leaders.append(
+            Leader(
+                scaffold_id=scaffold_id,
+                **standing.model_dump(),
+                difference=one.difference if other else None,
+                ci95=one.ci95 if other else None,
+                p_best=one.p_best,
+                separable=other and one.separable,
+                examples=one.examples,
+            )
+        )
+    return tuple(leaders)
+
+
+def _winner(scaffold_id: str, history: History, splits: Splits) -> Winner:
+    standing = history[scaffold_id]
+    tested = splits.get("test", {}).get(scaffold_id)
+    test_mean = tested.mean if tested else None
+    gap = None if test_mean is None else standing.mean - test_mean
+    return Winner(
+        scaffold_id=scaffold_id,
+        iteration=standing.iteration,
+        valid_mean=standing.mean,
+        test_mean=test_mean,
+        gap=gap if gap is not None and math.isfinite(gap) else None,
+    )
+
+
+def _saved(files: ExperimentFileManager, iteration: int) -> Details | None:
+    try:
+        return files.load_details(iteration)
+    except FileNotFoundError:
+        return None
+
+
+def _holds_all(files: ExperimentFileManager, plan: Plan, details: Details) -> bool:
+    """Whether every result that is committed for the plan is counted in the details, and nothing else."""
+    expected: dict[tuple[str, str], int] = {}
+    run_types = {split: set(plan.run_types(split)) for split in SPLITS}
+    for scaffold_id in plan.scaffolds:
+        committed = files.committed_run_types(plan.iteration, scaffold_id)
+        for split in SPLITS:
+            if run_types[split] and scaffold_id in plan.assigned.get(split, ()):
+                expected[split, scaffold_id] = len(run_types[split].intersection(committed))
+    return expected == {
+        (split, scaffold_id): sum(part.statuses.values())
+        for split, parts in details.splits.items()
+        for scaffold_id, part in parts.items()
+    }
+
+
 def _means(details: Details, split: str) -> dict[str, float]:
-    parts = details.splits.get(split, {})
-    return {scaffold_id: part.mean for scaffold_id, part in parts.items() if part.mean is not None}
-
-
-def _without_text(result: RunResult) -> RunResult:
-    # A scaffold's results are held together until they are summed; their outputs may be large.
-    return result.model_copy(update={"output": None, "feedback": None, "error_message": None})
+    parts: Iterable[tuple[str, SplitDetails]] = details.splits.get(split, {}).items()
+    return {scaffold_id: part.mean for scaffold_id, part in parts if part.mean is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from coordinator.report.base import Reporter
-from shared.errors import Cancelled
+from shared.errors import Cancelled, OutOfBudget
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Plan, Receipt, RunResult, Status
 
@@ -17,6 +17,10 @@ SMALLEST_WINDOW = 64
 """Jobs on the queue at once, at least; with many workers four for each of their slots."""
 
 OnReceipt = Callable[[Job, int, Receipt], None]
+
+
+def _unbounded() -> str | None:
+    return None
 
 
 class JobQueue(ABC):
@@ -37,7 +41,10 @@ class JobQueue(ABC):
 
 @dataclass
 class Dispatch:
-    """One iteration's dispatch. ``stall_after``: seconds of silence after which receipts are taken for lost."""
+    """One iteration's dispatch. ``stall_after``: seconds of silence after which receipts are taken for lost.
+
+    ``no_more`` says why no further run may start (the budget is used up), or None while one may.
+    """
 
     files: ExperimentFileManager
     plan: Plan
@@ -47,6 +54,7 @@ class Dispatch:
     on_complaint: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     retry_delays: tuple[float, ...] = RETRY_DELAYS
+    no_more: Callable[[], str | None] = _unbounded
     _outstanding: dict[Job, int] = field(default_factory=dict)
     _due: list[tuple[float, Job]] = field(default_factory=list)
     """When the next attempt of which outstanding job is to be sent."""
@@ -54,23 +62,49 @@ class Dispatch:
     _heard: float = 0.0
     _complained: float = 0.0
     _silences: int = 0
+    _stopped: str | None = None
+    """Why nothing is sent any more."""
 
     def run(self, jobs: Iterator[Job]) -> None:
-        """Bring every job to a committed result or into quarantine."""
+        """Bring every job to a committed result or into quarantine.
+
+        Raises OutOfBudget where the budget ended that early: then nothing more was started, what was under way has
+        ended, and jobs without a result are left for a session with more to spend.
+        """
         self._heard = self._complained = self.clock()
-        exhausted = False
-        while not exhausted or self._outstanding:
-            while not exhausted and len(self._outstanding) < self._window():
-                job = next(jobs, None)
-                if job is None:
-                    exhausted = True
-                else:
-                    self._send(job, attempt=1)
+        more = True
+        while more or self._outstanding:
+            more = more and self._fill_window(jobs)
             for job, attempt, receipt in self.queue.receive(timeout=0.25) if self._outstanding else ():
                 self._receive(job, attempt, receipt)
             self._send_due()
             self.reporter.tick()
             self._mind_silence()
+        if self._stopped is not None:
+            raise OutOfBudget(self._stopped)
+
+    def _fill_window(self, jobs: Iterator[Job]) -> bool:
+        """Send jobs while there is room for them; whether there may be more."""
+        while len(self._outstanding) < self._window():
+            job = next(jobs, None)
+            if job is None or not self._may_start():
+                return False
+            self._send(job, attempt=1)
+        return True
+
+    def _may_start(self) -> bool:
+        """Whether one more run may be sent; asked only when there is one, so that an exact budget is no early end."""
+        reason = self._stopped or self.no_more()
+        if reason is not None:
+            self._stop(reason)
+        return reason is None
+
+    def _stop(self, reason: str) -> None:
+        """Send nothing more; what only waits for another attempt is let go."""
+        self._stopped = self._stopped or reason
+        for _, job in self._due:
+            del self._outstanding[job]
+        self._due.clear()
 
     def _window(self) -> int:
         return max(SMALLEST_WINDOW, 4 * sum(self._slots.values()))
@@ -98,17 +132,21 @@ class Dispatch:
         if receipt.status.counts:
             self.files.release(job)
             self.reporter.run_finished(job, receipt)
-        elif attempt <= len(self.retry_delays):
+        elif receipt.out_of_budget:
+            self._stop(receipt.error_message or "The budget is used up.")
+        elif attempt > len(self.retry_delays):
+            self.files.quarantine(quarantine_record(self.plan, job, attempt, receipt))
+            self.reporter.run_quarantined(job, receipt)
+        elif self._stopped is None:  # else it is left as it is, like all that was not started
             self.reporter.run_retried(job, receipt)
             self._outstanding[job] = attempt + 1
             self._due.append((self.clock() + self.retry_delays[attempt - 1], job))
-        else:
-            self.files.quarantine(quarantine_record(self.plan, job, attempt, receipt))
-            self.reporter.run_quarantined(job, receipt)
 
     def _send_due(self) -> None:
         now = self.clock()
         for due, job in [entry for entry in self._due if entry[0] <= now]:
+            if not self._may_start():
+                return
             self._due.remove((due, job))
             self._heard = now
             self._send(job, self._outstanding[job])

@@ -1,57 +1,185 @@
 """An experiment from its plan to its scores. Reads like the way through the house."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from coordinator.aggregate import aggregate
+from coordinator import orders
+from coordinator.aggregate import aggregate, standings
+from coordinator.baseline import BASELINE
 from coordinator.dispatch import Dispatch, JobQueue
 from coordinator.experiment import plan_for
+from coordinator.generation import Generation
+from coordinator.plan import first_assigned, plan_iteration
+from coordinator.proposers.base import Proposer, Task
+from coordinator.report import words
 from coordinator.report.base import Reporter
+from coordinator.selection import rank
 from shared.file_manager import ExperimentFileManager
-from shared.models import Details, Job, Plan, Status
+from shared.models import Example, ExperimentSpec, Job, Plan, RunResult
+from shared.models.ids import PREFLIGHT
 
 RECEIPT_GRACE = 60.0
 """Seconds beyond a run's deadline after which its receipt is taken for lost."""
 
 
-def run_loop(files: ExperimentFileManager, queue: JobQueue, reporter: Reporter) -> None:
-    """Bring every iteration to its scoring files. What is committed already is not run again."""
-    spec = files.load_metadata().spec
-    for iteration in range(spec.loop.iterations):
-        plan = plan_for(files, iteration)
-        evaluate(files, plan, queue, reporter, spec.executor.timeout)
-        aggregate(files, iteration)
-        # Selecting parents and proposing their children for the next iteration comes here.
+@dataclass
+class Loop:
+    """One experiment's way: propose, try out, evaluate, select, evolve.
 
+    Everything decided is on the volume before anything is done about it, and everything done is there before the next
+    is decided, so that a loop that was stopped anywhere goes on as if it had not been.
+    """
 
-def evaluate(files: ExperimentFileManager, plan: Plan, queue: JobQueue, reporter: Reporter, timeout: float) -> None:
-    """Run the plan's jobs that have no committed result; ``timeout`` is a run's own, in seconds."""
-    reporter.iteration_started(plan)
-    for scaffold_id in plan.scaffolds:
-        for result in files.results(plan.iteration, scaffold_id):
-            reporter.run_restored(result)
-    dispatch = Dispatch(
-        files=files,
-        plan=plan,
-        queue=queue,
-        reporter=reporter,
-        stall_after=2 * timeout + RECEIPT_GRACE,
-        on_complaint=reporter.say,
-    )
-    dispatch.run(uncommitted(files, plan))
+    files: ExperimentFileManager
+    queue: JobQueue
+    reporter: Reporter
+    proposer: Proposer | None = None
 
+    @cached_property
+    def spec(self) -> ExperimentSpec:
+        """The experiment's spec."""
+        return self.files.load_metadata().spec
 
-def uncommitted(files: ExperimentFileManager, plan: Plan) -> Iterator[Job]:
-    """The plan's jobs without a committed result, in the plan's order."""
-    committed = {id: set(files.committed_run_types(plan.iteration, id)) for id in plan.scaffolds}
-    return (job for job in plan.jobs() if job.run_type not in committed[job.scaffold_id])
+    @cached_property
+    def data(self) -> dict[str, tuple[Example, ...]]:
+        """The experiment's examples."""
+        return self.files.load_data()
 
+    def run(self) -> None:
+        """Bring every iteration to its scoring files, and the winner to the test split.
 
-def all_details(files: ExperimentFileManager) -> list[Details]:
-    """Scores and details of every planned iteration, made anew from what is committed."""
-    return [aggregate(files, iteration) for iteration in files.plan_iterations()]
+        What is committed already is not run again. Raises OutOfBudget with what was done until then aggregated.
+        """
+        last = 0
+        for iteration in range(self.spec.loop.iterations):
+            if iteration and not self._parents(iteration):
+                self.reporter.say("No scaffold has a validation score, so there is nothing to evolve.")
+                break
+            self._iterate(iteration)
+            last = iteration
+        self._test_winner(last)
 
+    def _iterate(self, iteration: int) -> None:
+        plan = self._planned(iteration)
+        try:
+            if self.proposer is not None:
+                plan = self._first_generation(plan) if iteration == 0 else self._next_generation(plan)
+            for split in ("valid", "train"):
+                self._evaluate(plan.only(split))
+        finally:
+            aggregate(self.files, iteration)
 
-def count_status(details: list[Details], status: Status) -> int:
-    """Runs that ended with ``status``, over all iterations."""
-    parts = (part for one in details for split in one.splits.values() for part in split.values())
-    return sum(part.statuses.get(status, 0) for part in parts)
+    def _planned(self, iteration: int) -> Plan:
+        """The iteration's plan as it was written, or a new one."""
+        if iteration in self.files.plan_iterations():
+            return plan_for(self.files, iteration)
+        if iteration == 0:
+            assigned = first_assigned(self.spec, [str(index) for index in range(len(self.spec.scaffolds))])
+        else:
+            assigned = {"train": self._parents(iteration), PREFLIGHT: (), "valid": ()}
+        return self._save(plan_iteration(self.files.name, iteration, self.spec.loop, self.data, assigned))
+
+    def _save(self, plan: Plan) -> Plan:
+        self.files.save_plan(plan)
+        return plan
+
+    def _ranked(self, iteration: int) -> list[str]:
+        """All scaffolds that were validated before the iteration and may be evolved, the best first."""
+        return [id for id in rank(standings(self.files, before=iteration)) if id != BASELINE]
+
+    def _parents(self, iteration: int) -> list[str]:
+        return self._ranked(iteration)[: self.spec.loop.top_k]
+
+    # ------------------------------------------------------------------ new scaffolds
+
+    def _first_generation(self, plan: Plan) -> Plan:
+        wanted = orders.first_orders(self.spec)
+        born = self._grow(plan, wanted)
+        also = (BASELINE,) if self.spec.has_baseline else ()
+        return self._save(plan.assign("valid", (*born, *also)))
+
+    def _next_generation(self, plan: Plan) -> Plan:
+        """Children of the parents; in the place of each that came to nothing, one of the next-best scaffold."""
+        loop = self.spec.loop
+        parents, spare = plan.assigned["train"][: loop.top_k], plan.assigned["train"][loop.top_k :]
+        self._train(plan, parents)
+        wanted = self._child_orders(plan, parents, loop.children)
+        born = self._grow(plan, wanted)
+        lost = len(wanted) - len(born)
+        if lost:
+            spare = spare or tuple(id for id in self._ranked(plan.iteration) if id not in parents)[:lost]
+            plan = self._save(plan.assign("train", spare))
+            self._train(plan, spare)
+            born += self._grow(plan, self._child_orders(plan, spare, 1))
+        again = parents if loop.resample_validation else ()
+        return self._save(plan.assign("valid", (*again, *born)))
+
+    def _child_orders(self, plan: Plan, parents: Sequence[str], children: int) -> list[orders.Order]:
+        known = standings(self.files, before=plan.iteration)
+        means = {id: known[id].mean for id in parents}
+        return orders.child_orders(self.files, plan, means, children, self.spec.loop.seeds["proposing"])
+
+    def _train(self, plan: Plan, parents: Sequence[str]) -> None:
+        part = plan.only("train")
+        self._evaluate(part.model_copy(update={"assigned": {"train": tuple(parents)}}))
+
+    def _grow(self, plan: Plan, wanted: Sequence[orders.Order]) -> list[str]:
+        if not wanted or self.proposer is None or self.spec.proposer is None:
+            return []
+        self.reporter.say(f"Iteration {plan.iteration}: proposing {words.plural(len(wanted), 'scaffold')}.")
+
+        def try_out(scaffold_ids: Sequence[str], attempt: int) -> Mapping[str, RunResult]:
+            return self._try_out(plan, scaffold_ids, attempt)
+
+        generation = Generation(
+            self.files, plan.iteration, self.proposer, self.spec.proposer.name, try_out, self.reporter.say
+        )
+        return generation.grow(wanted)
+
+    def _try_out(self, plan: Plan, scaffold_ids: Sequence[str], attempt: int) -> dict[str, RunResult]:
+        run_type = f"{PREFLIGHT}_{attempt}"
+        trial = {"runs": {run_type: plan.runs[run_type]}, "assigned": {PREFLIGHT: tuple(scaffold_ids)}}
+        part = plan.model_copy(update=trial)
+        self._evaluate(part)
+        found = ((job.scaffold_id, self.files.load_result(job)) for job in part.jobs())
+        return {scaffold_id: result for scaffold_id, result in found if result is not None}
+
+    # ------------------------------------------------------------------ running
+
+    def _evaluate(self, part: Plan) -> None:
+        """Run the jobs of a plan, or of a part of one, that have no committed result."""
+        if not len(part):
+            return
+        self.reporter.iteration_started(part)
+        committed = {id: set(self.files.committed_run_types(part.iteration, id)) for id in part.scaffolds}
+        for job in part.jobs():
+            if job.run_type in committed[job.scaffold_id]:
+                result = self.files.load_result(job)
+                if result is not None:
+                    self.reporter.run_restored(result)
+        self._dispatch(part).run(job for job in part.jobs() if job.run_type not in committed[job.scaffold_id])
+
+    def _dispatch(self, part: Plan) -> Dispatch:
+        return Dispatch(
+            files=self.files,
+            plan=part,
+            queue=self.queue,
+            reporter=self.reporter,
+            stall_after=2 * self.spec.executor.timeout + RECEIPT_GRACE,
+            on_complaint=self.reporter.say,
+        )
+
+    def _test_winner(self, iteration: int) -> None:
+        """Run the best scaffold of all once on the test split, which nothing was decided by."""
+        if self.spec.proposer is None or not self.data.get("test"):
+            return
+        plan = plan_for(self.files, iteration)
+        if "test" not in plan.assigned:
+            best = rank(standings(self.files, before=iteration + 1))[:1]
+            tested = plan_iteration(self.files.name, iteration, self.spec.loop, self.data, {"test": best})
+            plan = self._save(plan.model_copy(update={"runs": {**plan.runs, **tested.runs}}).assign("test", tuple(best)))
+        try:
+            self._evaluate(plan.only("test"))
+        finally:
+            aggregate(self.files, iteration)

@@ -34,17 +34,24 @@ def scaffold_warnings(scaffolds: Sequence[ScaffoldResult], folder: Path) -> list
     return [warning for scaffold in scaffolds for warning in _warnings(scaffold, folder)]
 
 
+def code_problem(code: str) -> str | None:
+    """A sentence about code that cannot become a scaffold, as far as that can be told without running it."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        return f"Line {error.lineno} of its code is not valid Python ({error.msg})."
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"Its code cannot be parsed ({error})."
+    if "process_input" not in _top_level_names(tree):
+        return "Its code defines no process_input(input_string)."
+    return None
+
+
 def _warnings(scaffold: ScaffoldResult, folder: Path) -> Iterator[str]:
     source = scaffold.metadata.source or ""
-    try:
-        tree = ast.parse(scaffold.code)
-    except SyntaxError as error:
-        yield f"{source}: line {error.lineno} of its code is not valid Python ({error.msg}); its runs will fail."
-    except (ValueError, RecursionError, MemoryError) as error:
-        yield f"{source}: its code cannot be parsed ({error}); its runs will fail."
-    else:
-        if "process_input" not in _top_level_names(tree):
-            yield f"{source}: its code defines no process_input(input_string); its runs will fail."
+    problem = code_problem(scaffold.code)
+    if problem is not None:
+        yield f"{source}: {problem[0].lower()}{problem[1:-1]}; its runs will fail."
     path = _code_path(folder, source)
     if path.parent != folder and path.name == CODE:
         names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))

@@ -14,9 +14,12 @@ TEMPORARY = ".tmp-"
 """Prefix of names that no reader takes for a file of ours."""
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, replacing what was there in one step. OSError leaves ``path`` as it was."""
-    _write(path, data, os.replace)
+def write_file(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write ``data`` to ``path``, replacing what was there in one step. OSError leaves ``path`` as it was.
+
+    What is not ``durable`` survives any end of its process, but not a power cut soon after.
+    """
+    _write(path, data, os.replace, durable)
 
 
 def write_first(path: Path, data: bytes) -> bool:
@@ -28,25 +31,27 @@ def write_first(path: Path, data: bytes) -> bool:
     return True
 
 
-def _write(path: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
+def _write(path: Path, data: bytes, publish: Callable[[Path, Path], None], durable: bool = True) -> None:
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
     try:
-        _write_durably(temporary, data)
+        _write_new(temporary, data, durable)
         publish(temporary, path)
     except OSError as error:
         error.filename = str(path)  # what a person looks for; a full disk names no file at all
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes, durable: bool) -> None:
     with os.fdopen(_create(path), "wb") as file:
         file.write(data)
         file.flush()
         os.fchmod(file.fileno(), 0o644)  # whatever the umask: containers and other hosts read it
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _create(path: Path) -> int:

@@ -90,5 +90,9 @@ class OutOfBudget(ScaffoldryError):
     exit_code = 0
 
 
+class CallTooLarge(ScaffoldryError):
+    """One model call could use more than the experiment's whole budget."""
+
+
 class Exhausted(ScaffoldryError):
     """The proposer has no more scaffolds."""

@@ -10,6 +10,8 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
     results/<iteration>/<scaffold_id>/<run_type>.json      committed once
     quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
     scorers/<module>.py                                    a scorer of the user's own
+    proposer/<file>                                        what the proposer needs to go on another day
+    budget.json, budget.lock                               what of the budget is used, where there is one
     begun, cancelled                                       marks: a session was here; workers are to drop its jobs
     scripts/<digest of FILE>.yaml                          the answers of sim/script:FILE
 """
@@ -17,11 +19,12 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from shared import atomic
@@ -40,6 +43,7 @@ from shared.models.plan import Plan
 from shared.models.result import RunResult
 from shared.models.scaffold import ScaffoldMetadata, ScaffoldResult
 from shared.models.scores import Details
+from shared.models.spending import Spending
 from shared.run_log import RunLog
 from shared.runtime import read_runtime_files
 
@@ -290,6 +294,16 @@ class ExperimentFileManager:
         path = self._scorer_file(module)
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
+    def save_proposer_file(self, name: str, text: str) -> None:
+        """Keep a text of the proposer's. ``name`` is a plain file name of letters, digits, '.', '_' and '-'."""
+        path = self._dir / "proposer" / check_experiment_name(name)
+        atomic.write_file(path, text.encode("utf-8", errors="replace"))
+
+    def load_proposer_files(self) -> dict[str, str]:
+        """The proposer's texts by name. Raises CorruptFile where one of them is no text."""
+        folder = self._dir / "proposer"
+        return {name: _text(folder / name) for name in sorted(_names(folder))}
+
     def begin(self) -> bool:
         """Note that work has begun; whether this is the first time."""
         return atomic.write_first(self._dir / "begun", b"")
@@ -305,6 +319,23 @@ class ExperimentFileManager:
     def is_cancelled(self) -> bool:
         """Whether the experiment is marked as cancelled."""
         return (self._dir / "cancelled").exists()
+
+    # ------------------------------------------------------------------ the budget
+
+    def load_spending(self) -> Spending:
+        """What of the budget is used; nothing where nothing was counted yet."""
+        path = self._dir / "budget.json"
+        return self._load(path, Spending) if path.exists() else Spending()
+
+    def update_spending(self, change: Callable[[Spending], Spending], durable: bool = False) -> Spending:
+        """Put ``change`` of what is used in its place; one at a time, over all processes and hosts."""
+        with FileLock(self._dir / "budget.lock", timeout=30, poll_interval=0.002):
+            spending = change(self.load_spending())
+            data = atomic.canonical_json(spending.model_dump(mode="json"))
+            # Durable only now and then: this is written for each model call, and every end of a process but a power
+            # cut leaves it as it is.
+            atomic.write_file(self._dir / "budget.json", data, durable)
+        return spending
 
     # ------------------------------------------------------------------ is the volume shared?
 
@@ -407,6 +438,13 @@ def _read(path: Path, missing: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{missing}: {path}.") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise CorruptFile(f"{path} is not text in UTF-8 any more; restore it from a copy.") from None
 
 
 def _iteration(value: int) -> str:

@@ -15,7 +15,9 @@ from shared.registry import nearest
 ProviderName = Literal["sim", "local", "openai", "anthropic"]
 DEFAULT_ERROR_RATE = 0.2
 LOCAL_MODELS = ("smollm2",)
-NAMES = ("sim/echo", "sim/arithmetic", "sim/script:FILE", "local/smollm2", "openai/NAME", "anthropic/NAME")
+MOCK_MODEL = "sim/mock"
+"""What proposed scaffolds are tried out with."""
+NAMES = ("sim/echo", "sim/arithmetic", "sim/script:FILE", MOCK_MODEL, "local/smollm2", "openai/NAME", "anthropic/NAME")
 """How models are named where no alias stands for them."""
 
 _FREE = Price(input=0.0, output=0.0)
@@ -74,7 +76,7 @@ def _parse(name: str, aliases: Mapping[str, ModelSpec]) -> dict[str, Any]:
 
 def _sim(model: str) -> dict[str, Any] | None:
     kind, colon, option = model.partition(":")
-    if model == "echo":
+    if model in ("echo", "mock"):
         return {"model": kind, "price": _FREE}
     if kind == "arithmetic":
         return {"model": kind, "error_rate": _rate(option) if colon else DEFAULT_ERROR_RATE, "price": _FREE}

@@ -78,6 +78,10 @@ class RunLog:
             + f"{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n"
         )
 
+    def abandon(self, reason: str) -> None:
+        """The closing line of an attempt that says nothing about the program."""
+        self._write(("" if self._at_line_start else "\n") + f"{_FINISHED}not counted. {printable(reason)}\n")
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()

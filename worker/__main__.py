@@ -1,4 +1,7 @@
-"""The worker's commands: ``python -m worker run|check|doctor|image|models|score``. ``scaffoldry`` calls them."""
+"""The worker's commands: ``python -m worker run|check|ask|surroundings|doctor|image|models|score``.
+
+``scaffoldry`` calls them.
+"""
 
 import json
 import sys
@@ -60,6 +63,26 @@ def check(
 
         info = image_info().model_dump()
     print(json.dumps({"sandbox": sandbox, "image": info}))
+
+
+@app.command()
+def ask(
+    model: Annotated[str, typer.Option(help="The model to ask.")],
+    aliases: Annotated[str, typer.Option(help="The spec's `models`, as a JSON object.")] = "{}",
+    experiment: Annotated[Path | None, typer.Option(help="The experiment on whose account it is asked.")] = None,
+) -> None:
+    """Ask a model: a question per line of stdin, an answer per line of stdout, both in JSON."""
+    from worker.ask import main as answer_lines
+
+    answer_lines(model, json.loads(aliases), experiment)
+
+
+@app.command()
+def surroundings(sandbox: str = "docker", as_json: Json = False) -> None:
+    """Which Python and which packages a scaffold finds in the sandbox."""
+    from worker.surroundings import look_around
+
+    print(look_around(sandbox).model_dump_json())
 
 
 @app.command()

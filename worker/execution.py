@@ -8,7 +8,8 @@ from functools import lru_cache, partial
 
 from pydantic import Field
 
-from shared.errors import InfraError, ScaffoldryError
+from shared.budget import Budget
+from shared.errors import InfraError, OutOfBudget, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.model_names import ModelRef, parse_model
 from shared.models import (
@@ -25,8 +26,8 @@ from shared.models import (
     Usage,
 )
 from shared.models.base import Frozen
-from shared.models.ids import check_iteration, check_run_type
-from shared.models.spec import ExecutorSpec
+from shared.models.ids import PREFLIGHT, check_iteration, check_run_type, split_of
+from shared.models.spec import BudgetSpec, ExecutorSpec
 from shared.run_log import RunLog
 from shared.scorers import build_scorer
 from shared.scorers.base import Scorer
@@ -47,6 +48,8 @@ class Attempt(Frozen):
     executor: ExecutorSpec
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     seed: int = 0
+    budget: BudgetSpec = BudgetSpec()
+    """What its model calls are taken from."""
 
     @property
     def labels(self) -> Labels:
@@ -111,16 +114,25 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
     """Run a job, score it and commit the result; the committed result, whoever committed it first.
 
     A result whose status is ``infra_error`` is not committed. Raises ScaffoldryError or OSError where the job cannot
-    even be looked up (no such plan or scaffold on this host's volume).
+    even be looked up (no such plan or scaffold on this host's volume). Raises OutOfBudget where the experiment's budget
+    does not let it start, or refused one of its calls: that says nothing of the program, and nothing is committed.
     """
     committed = file_manager.load_result(job)
     if committed is not None:
         return committed
     spec = _spec(file_manager)
+    _check_budget(file_manager, spec)
     example = file_manager.load_plan(job.iteration).runs[job.run_type]
     sandbox = sandbox_named(spec.sandbox)
     attempt = Attempt(
-        job=job, number=number, worker=worker, executor=spec.executor, models=spec.models, seed=spec.loop.seed
+        job=job,
+        number=number,
+        worker=worker,
+        executor=spec.executor,
+        models=spec.models,
+        seed=spec.loop.seed,
+        # A trial with a mock model costs nothing.
+        budget=BudgetSpec() if split_of(job.run_type) == PREFLIGHT else spec.budget,
     )
     started = datetime.now(UTC)
     with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
@@ -137,10 +149,20 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
     return file_manager.load_result(job) or result
 
 
+def _check_budget(file_manager: ExperimentFileManager, spec: ExperimentSpec) -> None:
+    budget = Budget.of(file_manager, spec.budget)
+    reason = budget.reached() if budget else None
+    if reason is not None:
+        raise OutOfBudget(reason)
+
+
 def run_sandboxed(
     file_manager: ExperimentFileManager, attempt: Attempt, input_string: str, sandbox: Sandbox, log: RunLog
 ) -> tuple[RunOutcome, Usage]:
-    """Run the program with its gateway open; what it did, and what it asked of its model. Never raises InfraError."""
+    """Run the program with its gateway open; what it did, and what it asked of its model. Never raises InfraError.
+
+    Raises OutOfBudget where a call was refused for the experiment's budget.
+    """
     directory = file_manager.get_docker_scaffold_dir(attempt.job.scaffold_id)
     mount = ScaffoldMount(scaffold_id=attempt.job.scaffold_id, directory=directory)
     limits = attempt.executor.limits
@@ -155,7 +177,12 @@ def run_sandboxed(
                 outcome = session.run(request, on_output=log.output)
             if gateway is None:
                 return outcome, Usage()
+            if gateway.experiment_budget_exceeded:
+                raise OutOfBudget(gateway.experiment_budget_exceeded)
             return with_gateway_verdict(outcome, gateway), gateway.usage()
+    except OutOfBudget as error:
+        log.abandon(str(error))
+        raise
     except (ScaffoldryError, OSError) as error:
         return RunOutcome(status=Status.INFRA_ERROR, error_message=str(error)), Usage()
 
@@ -186,7 +213,12 @@ def _gateway(
         max_calls=executor.max_calls,
         timeout=executor.timeout,
     )
-    return open_gateway(config, get_settings().socket_dir, on_call=lambda call: note(describe_call(call)))
+    return open_gateway(
+        config,
+        get_settings().socket_dir,
+        on_call=lambda call: note(describe_call(call)),
+        budget=Budget.of(file_manager, attempt.budget),
+    )
 
 
 def _model(file_manager: ExperimentFileManager, attempt: Attempt) -> ModelRef:

@@ -5,10 +5,13 @@ from typing import Any
 from celery.worker.control import control_command, inspect_command
 
 import shared
+from shared.error_words import describe
+from shared.errors import ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.models.ids import check_experiment_name
 from shared.models.result import without_paths
 from shared.settings import get_settings
+from worker.surroundings import look_around
 
 
 @inspect_command(args=[("experiment", str), ("token", str)])
@@ -26,6 +29,15 @@ def scaffoldry_probe(state: Any, experiment: str, token: str) -> dict[str, Any]:
         "version": shared.__version__,
         "volume": without_paths(volume),
     }
+
+
+@inspect_command(args=[("sandbox", str)])
+def scaffoldry_surroundings(state: Any, sandbox: str) -> dict[str, Any]:
+    """Which Python and which packages a scaffold finds in this worker's sandbox, or an ``error``."""
+    try:
+        return look_around(str(sandbox)).model_dump()
+    except (ScaffoldryError, OSError) as error:
+        return {"error": without_paths(describe(error)[0])}
 
 
 @control_command(args=[("experiment", str)])

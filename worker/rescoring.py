@@ -7,6 +7,7 @@ from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, RunOutcome, RunResult, Status
 from shared.models.base import Frozen
+from shared.models.ids import PREFLIGHT, split_of
 from shared.scorers.base import Scorer
 from shared.settings import override_settings
 from worker.execution import experiment_scorer
@@ -35,6 +36,8 @@ def rescore(directory: Path) -> Rescored:
         plan = files.load_plan(iteration)
         for scaffold_id in plan.scaffolds:
             for result in files.results(iteration, scaffold_id):
+                if split_of(result.run_type) == PREFLIGHT:
+                    continue  # a trial with a mock model: it has no score
                 if result.run_type not in plan.runs:
                     raise CorruptFile(
                         f"{files} holds a result of {result.job}, which is no part of that iteration's plan; "

@@ -9,7 +9,7 @@ from celery.signals import worker_process_shutdown
 from pydantic import Field, ValidationError
 
 from shared.error_words import describe
-from shared.errors import ScaffoldryError
+from shared.errors import OutOfBudget, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Receipt, Status
 from shared.models.base import Frozen
@@ -60,6 +60,10 @@ def _run(job: Job, attempt: int, worker: str) -> Receipt:
             message = "The experiment was cancelled."
             return Receipt(status=Status.INFRA_ERROR, worker=worker, cancelled=True, error_message=message)
         return Receipt.of(run_job(files, job, attempt, worker))
+    except OutOfBudget as error:
+        return Receipt(
+            status=Status.INFRA_ERROR, worker=worker, attempt=attempt, out_of_budget=True, error_message=str(error)
+        )
     except (ScaffoldryError, OSError) as error:
         log.warning("job failed", action="job_failed", error=str(error), **job.model_dump())
         return Receipt(

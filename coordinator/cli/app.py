@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.cancel import cancel
+from coordinator.cli.diff import diff
 from coordinator.cli.doctor import doctor
 from coordinator.cli.guard import guarded
 from coordinator.cli.image import image_build, image_info
@@ -16,6 +17,7 @@ from coordinator.cli.report import report
 from coordinator.cli.run import resume, run
 from coordinator.cli.score import score
 from coordinator.cli.show import show
+from coordinator.cli.tree import tree
 from coordinator.cli.worker import worker
 
 EPILOG = (
@@ -30,7 +32,7 @@ def make_app() -> typer.Typer:
         "Evaluate LLM scaffolds: untrusted programs, in containers, at scale, with numbers that hold.", epilog=EPILOG
     )
     app.callback()(_version)
-    for command in (run, resume, worker, ls, show, logs, score, cancel, report, doctor):
+    for command in (run, resume, worker, ls, show, diff, tree, logs, score, cancel, report, doctor):
         _add(app, command.__name__, command)
     image = _group("The image that scaffolds run in.")
     _add(image, "build", image_build)

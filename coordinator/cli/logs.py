@@ -33,7 +33,7 @@ def logs(
 
     files = ExperimentFileManager.open(directory)
     check_scaffold(files, scaffold_id)
-    plan = latest_plan(files, scaffold_id, iteration)
+    plan = latest_plan(files, scaffold_id, iteration, run_type)
     if plan is not None:
         check_planned(plan, run_type)
         iteration = plan.iteration

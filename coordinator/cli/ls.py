@@ -21,7 +21,7 @@ def ls(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """List experiments, or the scores of one."""
+    """List experiments, or the scaffolds of one with their scores."""
     from shared.file_manager import ExperimentFileManager
 
     if directory is None:
@@ -57,8 +57,10 @@ def _standing(files: "ExperimentFileManager") -> dict[str, Any]:
     metadata = files.load_metadata()
     plans = [files.load_plan(iteration) for iteration in files.plan_iterations()]
     pairs = [(plan.iteration, scaffold_id) for plan in plans for scaffold_id in plan.scaffolds]
-    planned, done = sum(map(len, plans)), sum(len(files.committed_run_types(*pair)) for pair in pairs)
-    quarantined = sum(len(files.quarantined_run_types(*pair)) for pair in pairs)
+    # Trials of proposed scaffolds are in no plan's count, and so in none of these.
+    planned = sum(map(len, plans))
+    done = sum(map(_scored, (files.committed_run_types(*pair) for pair in pairs)))
+    quarantined = sum(map(_scored, (files.quarantined_run_types(*pair) for pair in pairs)))
     state = "complete" if done >= planned else "cancelled" if files.is_cancelled() else "incomplete"
     return {
         "directory": str(files),
@@ -72,6 +74,12 @@ def _standing(files: "ExperimentFileManager") -> dict[str, Any]:
     }
 
 
+def _scored(run_types: list[str]) -> int:
+    from shared.models.ids import PREFLIGHT, split_of
+
+    return sum(split_of(run_type) != PREFLIGHT for run_type in run_types)
+
+
 def _in_words(record: dict[str, Any]) -> dict[str, Any]:
     done, planned, given_up = record["done"], record["planned"], record["quarantined"]
     runs = f"{planned:,}" if done >= planned else f"{done:,} of {planned:,}"
@@ -80,23 +88,20 @@ def _in_words(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_scaffolds(files: "ExperimentFileManager", as_json: bool) -> None:
-    from coordinator.cli.reading import current_details, scaffold_names
+    from coordinator.aggregate import current_details
+    from coordinator.cli.reading import scaffold_facts
     from coordinator.report.json_report import json_line
-    from coordinator.report.standing import remarks, standing_table
+    from coordinator.report.leaders import leaders_table, outcome
+    from coordinator.report.overview import ordered, overview_table, scaffold_record
+    from coordinator.report.standing import remarks
 
-    names = scaffold_names(files)
-    iterations = files.plan_iterations()
-    for iteration in iterations:
-        details = current_details(files, iteration)
-        if as_json:
-            for split, parts in details.splits.items():
-                for scaffold_id, part in parts.items():
-                    where = {"iteration": iteration, "split": split, "scaffold_id": scaffold_id}
-                    record = {**where, "name": names.get(scaffold_id, ""), **part.model_dump(mode="json")}
-                    typer.echo(json_line(record), nl=False)
-            continue
-        if len(iterations) > 1:
-            typer.echo(f"iteration {iteration}")
-        typer.echo(standing_table(details, names, {}))
-        for remark in remarks([details], str(files)):
-            say(remark)
+    details, facts = current_details(files), scaffold_facts(files)
+    if as_json:
+        for scaffold_id in ordered(details, list(facts)):
+            typer.echo(json_line(scaffold_record(details, scaffold_id, facts[scaffold_id])), nl=False)
+        return
+    names = {scaffold_id: one.name for scaffold_id, one in facts.items()}
+    leaders = leaders_table(details, names)
+    typer.echo("\n\n".join([overview_table(details, names, facts), *([leaders] if leaders else [])]))
+    for remark in (*outcome(details), *remarks(details, str(files))):
+        say(remark)

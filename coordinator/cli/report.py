@@ -7,11 +7,12 @@ from coordinator.cli.options import Directory
 
 def report(directory: Directory) -> int:
     """Print an experiment's results as Markdown."""
-    from coordinator.cli.reading import current_details, scaffold_names
+    from coordinator.aggregate import current_details
+    from coordinator.cli.reading import scaffold_names
     from coordinator.report.page import experiment_page
     from shared.file_manager import ExperimentFileManager
 
     files = ExperimentFileManager.open(directory)
-    details = [current_details(files, iteration) for iteration in files.plan_iterations()]
+    details = current_details(files)
     typer.echo(experiment_page(files.load_metadata(), details, scaffold_names(files), str(files)), nl=False)
     return 0

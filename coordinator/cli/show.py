@@ -22,7 +22,8 @@ def show(
 ) -> int:
     """Show a scaffold, or one of its runs.
 
-    A scaffold: where it comes from, its scores, its runs and its code. A run: input, expected fields, answer, score.
+    A scaffold: where it comes from, who proposed it and how, its scores, its runs and its code. A run: input, expected
+    fields, answer, score.
     """
     from coordinator.cli.reading import check_scaffold
     from coordinator.report.json_report import json_line
@@ -40,23 +41,24 @@ def show(
 
 def scaffold_record(files: "ExperimentFileManager", scaffold_id: str, iteration: int | None) -> dict[str, Any]:
     """What is known of a scaffold; of its runs the latest iteration's, or those of ``iteration``."""
-    from coordinator.cli.reading import current_details, latest_plan
+    from coordinator.aggregate import current_details
+    from coordinator.cli.reading import latest_plan, scaffold_facts
+    from coordinator.report.overview import scaffold_record as overview_record
 
     scaffold = files.load_scaffold(scaffold_id)
     plan = latest_plan(files, scaffold_id, iteration)
-    scores = []
-    for number in files.plan_iterations():
-        for split, parts in current_details(files, number).splits.items():
-            if scaffold_id in parts:
-                part = parts[scaffold_id].model_dump(mode="json")
-                scores.append({"iteration": number, "split": split, **part})
+    about = overview_record(current_details(files), scaffold_id, scaffold_facts(files)[scaffold_id])
+    results = list(files.results(plan.iteration, scaffold_id)) if plan else []
+    born = scaffold.metadata.iteration
     return {
         "scaffold_id": scaffold_id,
+        **{key: about[key] for key in ("status", "reason", "leader", "winner")},
         "metadata": scaffold.metadata.model_dump(mode="json"),
         "code": scaffold.code,
-        "scores": scores,
+        "scores": about["scores"],
+        "trials": [_run_row(result) for result in files.results(born, scaffold_id) if _is_trial(result.run_type)],
         "iteration": plan.iteration if plan else None,
-        "runs": [_run_row(result) for result in files.results(plan.iteration, scaffold_id)] if plan else [],
+        "runs": [_run_row(result) for result in results if not _is_trial(result.run_type)],
         "quarantined": files.quarantined_run_types(plan.iteration, scaffold_id) if plan else [],
     }
 
@@ -69,7 +71,7 @@ def run_record(
     from shared.errors import UsageError
     from shared.models import Job
 
-    plan = latest_plan(files, scaffold_id, iteration)
+    plan = latest_plan(files, scaffold_id, iteration, run_type)
     if plan is None:
         raise UsageError(f"No iteration of {files} has a plan with scaffold {scaffold_id}.")
     check_planned(plan, run_type)
@@ -87,19 +89,14 @@ def run_record(
 
 def scaffold_text(record: dict[str, Any]) -> str:
     """A scaffold as a person reads it."""
-    from coordinator.report import words
+    from coordinator.report.proposal import proposal_lines
     from coordinator.report.table import text_table
-    from shared.models import Estimate
     from shared.run_log import printable
 
-    lines = [f"scaffold {record['scaffold_id']}"]
-    lines += _fields(record["metadata"])
-    for one in record["scores"]:
-        found = Estimate(n=one["n"], mean=one["mean"], ci95=one["ci95"])
-        counted = f"{one['n']} of {one['planned']} runs"
-        missing = "" if one["complete"] else " (incomplete)"
-        where = f"iteration {one['iteration']}, {one['split']}"
-        lines.append(f"  {where}: mean {words.number(found.mean)}, 95% {words.interval(found)}, {counted}{missing}")
+    lines = [f"scaffold {record['scaffold_id']}: {record['status']}"]
+    lines += _fields({name: value for name, value in record["metadata"].items() if name != "notes"})
+    lines += proposal_lines(record["metadata"]["notes"], record["trials"])
+    lines += _score_lines(record)
     if record["runs"]:
         headers = ("run", "status", "score", "seconds", "calls", "tokens", "error")
         rows = [[*map(str, row.values())] for row in record["runs"]]
@@ -108,6 +105,31 @@ def scaffold_text(record: dict[str, Any]) -> str:
         lines += ["", f"given up, failed on our side: {', '.join(record['quarantined'])}"]
     lines += ["", "--- scaffold.py", printable(record["code"]).rstrip("\n")]
     return "\n".join(lines) + "\n"
+
+
+def _score_lines(record: dict[str, Any]) -> list[str]:
+    from coordinator.report import words
+    from coordinator.report.leaders import NOT_SEPARABLE
+
+    lines = []
+    for one in record["scores"]:
+        counted = f"{one['n']} of {one['planned']} runs"
+        missing = "" if one["complete"] else " (incomplete)"
+        where = f"iteration {one['iteration']}, {one['split']}"
+        interval = words.bounds(one["ci95"])
+        lines.append(f"  {where}: mean {words.number(one['mean'])}, 95% {interval}, {counted}{missing}")
+    leader, winner = record["leader"], record["winner"]
+    if winner:
+        lines.append("  the winner so far")
+        if winner["test_mean"] is not None:
+            valid, test = words.number(winner["valid_mean"]), words.number(winner["test_mean"])
+            lines.append(f"  validation {valid}, test {test}: a gap of {words.signed(winner['gap'])}")
+    elif leader:
+        verdict = "separable from the winner" if leader["separable"] else NOT_SEPARABLE
+        told = f", 95% {words.bounds(leader['ci95'])}: {verdict}" if leader["ci95"] else ": too few examples to tell"
+        shared = words.plural(leader["examples"], "shared example")
+        lines.append(f"  to the winner {words.signed(leader['difference'])} over {shared}{told}")
+    return lines
 
 
 def run_text(record: dict[str, Any]) -> str:
@@ -143,6 +165,12 @@ def _run_row(result: "RunResult") -> dict[str, Any]:
         "tokens": result.usage.input_tokens + result.usage.output_tokens,
         "error": words.one_line(result.error_message or "", 80),
     }
+
+
+def _is_trial(run_type: str) -> bool:
+    from shared.models.ids import PREFLIGHT, split_of
+
+    return split_of(run_type) == PREFLIGHT
 
 
 def _fields(values: dict[str, Any]) -> list[str]:

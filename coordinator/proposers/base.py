@@ -1,14 +1,19 @@
 """What writes scaffolds: the contract of every proposer."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from coordinator.scaffolder import ModelClient
 from shared.models.base import Frozen
 from shared.models.example import Example
 from shared.models.result import Usage
 from shared.models.scaffold import ScaffoldResult
+from shared.models.spec import ModelSpec
 from shared.models.status import Status
 
 
@@ -58,7 +63,7 @@ class Task(Frozen):
     surroundings: Surroundings
     scorer: str
     scorer_source: str | None = None
-    """The code that scores, where the spec wants it shown."""
+    """The code that scores. A proposer shows it to a model only where its options say so."""
     given: tuple[ScaffoldResult, ...] = ()
     """The scaffolds that the spec gives, in order."""
 
@@ -83,24 +88,76 @@ class Draft(Frozen):
 
     code: str | None
     problem: str | None = None
-    """Why there is no code: a sentence for whoever is to write it again."""
+    """Why there is no code, or what can be seen to be wrong with it: a sentence for whoever is to write it again."""
     model: str | None = None
     prompt: str | None = None
+    """All that the model was told, the system prompt first."""
     response: str | None = None
     usage: Usage = Usage()
     notes: dict[str, Any] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a proposer's options are checked against, before there is an experiment."""
+
+    folder: Path
+    """The spec's, from which paths in options count."""
+    given: tuple[ScaffoldResult, ...] = ()
+    """The scaffolds that the spec gives, in order."""
+    models: Mapping[str, ModelSpec] | None = None
+    """The spec's ``models``."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a proposer works with in one session."""
+
+    task: Task
+    kept: MutableMapping[str, str]
+    """File name -> text: what ``check`` returned when the experiment was made, and whatever was put in since. It is
+    kept with the experiment, so that a resume on another day, or on another machine, finds it again."""
+    connect: Callable[[str], ModelClient]
+    """A client of the model of that name."""
+
+
+class NoOptions(Frozen):
+    """The options of a proposer that has none."""
+
+
 class Proposer(ABC):
     """Writes the scaffolds of the first generation, and children of the good ones.
 
-    Proposers are made once per session with the experiment's task and their options, and may be asked from several
-    threads at once. Whatever they raise counts as a failed attempt at that order and is shown; ``OutOfBudget`` and
-    ``Exhausted`` end the proposing. Nothing they return is trusted: it is tried out before anything is run on it.
+    Proposers are made once per session with their options and the experiment's task, and may be asked from several
+    threads at once. Whatever they raise counts as a failed attempt at that order and is shown, with these exceptions:
+    ``Exhausted`` (there are no more scaffolds) and ``OutOfBudget`` end the proposing, and ``Unavailable`` (a model out
+    of reach) ends the session, without an attempt being counted. Nothing they return is trusted: it is tried out before
+    anything is run on it.
     """
+
+    Options: ClassVar[type[Frozen]] = NoOptions
+    """The model of the options, which are the other fields of the spec's ``proposer``."""
 
     at_once: int = 1
     """Orders that it works on at the same time, at most."""
+
+    def __init__(self, options: Any, tools: Tools) -> None:
+        """``options`` is one of ``Options``."""
+        self.tools = tools
+
+    @classmethod
+    def check(cls, options: Any, setting: Setting) -> dict[str, str]:
+        """The texts (file name -> text) that the experiment must keep, so that nothing else is needed later.
+
+        Called once, before the experiment is made. Raises SpecError, UnknownName or ModelConfigError where the options
+        cannot be used.
+        """
+        return {}
+
+    @classmethod
+    def models(cls, options: Any) -> tuple[str, ...]:
+        """The names of the models that it asks."""
+        return ()
 
     @abstractmethod
     def propose(self, order: Order) -> Draft:
@@ -111,5 +168,5 @@ class Proposer(ABC):
         return None
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Let go of what it holds; calls under way end with ModelUnavailable."""
         return None

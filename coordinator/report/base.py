@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from pydantic import Field
+
 from shared.models import Details, Job, Plan, Receipt, RunResult
 from shared.models.base import Frozen
 
@@ -19,13 +21,18 @@ class Summary(Frozen):
     seconds: float = 0.0
     details: tuple[Details, ...] = ()
     """One per iteration that has scores."""
+    stopped: str | None = None
+    """Why it was ended early and rightly so, as a sentence: its budget is used up."""
+    skipped: dict[str, str] = Field(default_factory=dict)
+    """Proposed scaffolds that were never evaluated, and why."""
 
     @property
     def exit_code(self) -> int:
-        """0 complete; 1 finished with quarantined runs or scorer errors; 130 interrupted."""
+        """0 complete, or ended by its budget; 1 finished with quarantined runs or scorer errors; 130 interrupted."""
         if self.interrupted:
             return 130
-        return 0 if self.complete and not self.quarantined and not self.scorer_errors else 1
+        ended_well = self.complete or self.stopped is not None
+        return 0 if ended_well and not self.quarantined and not self.scorer_errors else 1
 
 
 class Reporter(ABC):

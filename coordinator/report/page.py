@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from coordinator.report import words
+from coordinator.report.leaders import leaders_table, outcome
 from coordinator.report.standing import remarks, standing_table
 from shared.models import Details, ExperimentMetadata
+
+INTERVALS = (
+    "Intervals are 95%: of means Wilson's where every score is 0 or 1 and every example was run once, Student's t "
+    "otherwise, clustered by example; of differences by paired bootstrap over the examples."
+)
 
 
 def experiment_page(
@@ -24,8 +30,11 @@ def experiment_page(
     for one in details:
         heading = "Scores" if len(details) == 1 else f"Iteration {one.iteration}"
         lines += ["", f"## {heading}", "", standing_table(one, names, {}, markdown=True)]
-    notes = remarks(details, directory)
+    leaders = leaders_table(details, names, markdown=True)
+    if leaders:
+        lines += ["", "## Leaders", "", leaders]
+    notes = [*outcome(details), *remarks(details, directory)]
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
-    lines += ["", "Intervals are 95%: Wilson's where every score is 0 or 1, Student's t otherwise."]
+    lines += ["", INTERVALS]
     return "\n".join(lines) + "\n"

@@ -34,6 +34,8 @@ class Progress:
     total: int = 0
     split: str = "valid"
     """The split whose scores are on show."""
+    repeated: bool = False
+    """Whether its examples are run several times: then what is scored so far has no interval, see Moments."""
     started: float = 0.0
     done: int = 0
     """Runs with a committed result, restored ones too."""
@@ -55,8 +57,14 @@ class Progress:
         """Before the first run of ``plan``."""
         splits = {split_of(run_type) for run_type in plan.runs}
         split = next((split for split in ("valid", "test", "train") if split in splits), "valid")
-        scaffolds = {scaffold_id: ScaffoldProgress() for scaffold_id in plan.scaffolds}
-        return cls(total=len(plan), split=split, started=now, scaffolds=scaffolds, samples=((now, 0),))
+        return cls(
+            total=len(plan),
+            split=split,
+            repeated=any(plan.runs[run_type].repeat for run_type in plan.run_types(split)),
+            started=now,
+            scaffolds={scaffold_id: ScaffoldProgress() for scaffold_id in plan.scaffolds},
+            samples=((now, 0),),
+        )
 
     def with_restored(self, result: RunResult) -> Self:
         """A run that was committed earlier."""

@@ -6,6 +6,8 @@ from typing import IO
 
 from coordinator.report import words
 from coordinator.report.base import Reporter, Summary
+from coordinator.report.leaders import leaders_table
+from coordinator.report.overview import overview_table
 from coordinator.report.progress import Progress
 from coordinator.report.standing import closing, standing_table
 from shared.models import Job, Plan, Receipt, RunResult
@@ -55,10 +57,18 @@ class ProgressReporter(Reporter):
 
     def finished(self, summary: Summary) -> None:
         self.close()
-        seconds = self.progress.seconds_per_run()
-        for details in summary.details:
-            print(standing_table(details, self._names, seconds), file=self._out, flush=True)
+        for table in self._tables(summary):
+            print(table, file=self._out, flush=True)
         print("", *closing(summary, self.progress.notable), sep="\n", file=self._err, flush=True)
+
+    def _tables(self, summary: Summary) -> list[str]:
+        """The scores of the one iteration there was, or the latest of all scaffolds; then the leaders."""
+        if len(summary.details) == 1:
+            tables = [standing_table(summary.details[0], self._names, self.progress.seconds_per_run())]
+        else:
+            tables = [overview_table(summary.details, self._names)] if summary.details else []
+        leaders = leaders_table(summary.details, self._names)
+        return [*tables, "", leaders] if leaders else tables
 
     def _complain(self, what: str, receipt: Receipt) -> None:
         now = self._clock()

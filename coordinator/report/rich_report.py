@@ -67,16 +67,18 @@ def view(progress: Progress, names: Mapping[str, str], now: float, most_rows: in
     shown = sorted(progress.scaffolds.items(), key=_best_first)[:most_rows]
     left_out = len(progress.scaffolds) - len(shown)
     note = [Text(f"... and {words.plural(left_out, 'scaffold')} more; the best are shown", "dim")] if left_out else []
-    return Group(head, _scaffold_table(shown, progress.split, names), *note)
+    return Group(head, _scaffold_table(shown, progress, names), *note)
 
 
-def _scaffold_table(shown: list[tuple[str, ScaffoldProgress]], split: str, names: Mapping[str, str]) -> Table:
+def _scaffold_table(shown: list[tuple[str, ScaffoldProgress]], progress: Progress, names: Mapping[str, str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("scaffold", "name", "n", f"{split} mean [95%]", "failures", "tokens"):
+    mean = f"{progress.split} mean" + ("" if progress.repeated else " [95%]")
+    for header in ("scaffold", "name", "n", mean, "failures", "tokens"):
         table.add_column(header, justify="right" if header in ("n", "tokens") else "left", no_wrap=header != "failures")
     for scaffold_id, one in shown:
         found = one.scores.estimate()
-        bounds = f" [{words.number(found.ci95[0])}, {words.number(found.ci95[1])}]" if found.ci95 else ""
+        ci95 = None if progress.repeated else found.ci95
+        bounds = f" [{words.number(ci95[0])}, {words.number(ci95[1])}]" if ci95 else ""
         cells = (
             scaffold_id,
             names.get(scaffold_id, ""),

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 
 from coordinator.report import words
 from coordinator.report.base import Summary
-from coordinator.report.table import markdown_table, text_table
+from coordinator.report.leaders import outcome
+from coordinator.report.table import empty_columns, table_without
 from shared.models import Details, Job, SplitDetails, Status
 from shared.models.ids import SPLITS, scaffold_id_key
 
 HEADERS = ("split", "scaffold", "name", "n", "mean", "95% interval", "failures", "s/run", "tokens")
 RIGHT = frozenset({"n", "mean", "s/run", "tokens"})
+MOST_SKIPPED = 10
 
 
 def standing_rows(details: Details, names: Mapping[str, str], seconds: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -27,14 +29,8 @@ def standing_table(
     """The rows as a table, without the columns that would be empty or the same throughout."""
     rows = standing_rows(details, names, seconds)
     idle = {"split"} if len(details.splits) < 2 else set()
-    idle |= {
-        header
-        for header, column in zip(HEADERS, zip(*rows, strict=True), strict=False)
-        if header in ("name", "s/run", "tokens") and not any(cell.strip("-0") for cell in column)
-    }
-    keep = [index for index, header in enumerate(HEADERS) if header not in idle]
-    headers, kept = [HEADERS[index] for index in keep], [[row[index] for index in keep] for row in rows]
-    return (markdown_table if markdown else text_table)(headers, kept, RIGHT)
+    idle |= empty_columns(HEADERS, rows, {"tokens"}) & {"name", "s/run", "tokens"}
+    return table_without(idle, HEADERS, rows, RIGHT, markdown)
 
 
 def remarks(details: Iterable[Details], directory: str) -> list[str]:
@@ -56,14 +52,19 @@ def remarks(details: Iterable[Details], directory: str) -> list[str]:
 
 
 def closing(summary: Summary, notable: Job | None) -> list[str]:
-    """The last lines of a run: how it ended, what is amiss, where it lies, what to try next."""
-    lines = [_how_it_ended(summary), *remarks(summary.details, summary.directory)]
+    """The last lines of a run: how it ended, who won, what is amiss, where it lies, what to try next."""
+    lines = [_how_it_ended(summary), *outcome(summary.details), *remarks(summary.details, summary.directory)]
     if summary.quarantined:
         lines.append(
             f"{words.plural(summary.quarantined, 'run')} failed on our side at every attempt and "
             f"{'was' if summary.quarantined == 1 else 'were'} given up, "
             "which says nothing about the program; a resume tries again."
         )
+    if summary.skipped:
+        ids = sorted(summary.skipped, key=scaffold_id_key)
+        lines.append(f"{words.plural(len(ids), 'proposed scaffold')} skipped, which did not start or gave no answer:")
+        lines += [f"  {id}: {words.one_line(summary.skipped[id], 100)}" for id in ids[:MOST_SKIPPED]]
+        lines += [f"  and {len(ids) - MOST_SKIPPED:,} more"] if len(ids) > MOST_SKIPPED else []
     lines += ["", f"Experiment: {summary.directory}"]
     commands = _next(summary, notable)
     width = max(len(command) for command, _ in commands)
@@ -76,6 +77,8 @@ def _how_it_ended(summary: Summary) -> str:
         return f"Interrupted after {took}. Every finished run is kept."
     if summary.complete:
         return f"Complete after {took}."
+    if summary.stopped:
+        return f"Stopped after {took}: {summary.stopped} Every finished run is kept and scored."
     return f"Ended after {took}, incomplete."
 
 
@@ -92,16 +95,16 @@ def _next(summary: Summary, notable: Job | None) -> list[tuple[str, str]]:
 
 
 def _missing(missing: int, whose: list[str], directory: str) -> str:
-    named = ", ".join(whose[:10]) + (f" and {len(whose) - 10} more" if len(whose) > 10 else "")
+    named = words.listed(whose)
     runs = f"{words.plural(missing, 'run')} {'is' if missing == 1 else 'are'} missing"
     one = len(whose) == 1
     incomplete = f"of scaffold {named}: its mean is" if one else f"of scaffolds {named}: their means are"
     return f"{runs} {incomplete} incomplete. Run what is missing: {words.command('resume', directory)}"
 
 
-def _best_first(item: tuple[str, SplitDetails]) -> tuple[bool, float, object]:
+def _best_first(item: tuple[str, SplitDetails]) -> tuple[bool, float, int, object]:
     scaffold_id, part = item
-    return part.mean is None, -(part.mean or 0.0), scaffold_id_key(scaffold_id)
+    return part.mean is None, -(part.mean or 0.0), -part.n, scaffold_id_key(scaffold_id)
 
 
 def _row(

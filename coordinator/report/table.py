@@ -1,6 +1,6 @@
 """Plain text and Markdown tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.cells import cell_len
 
@@ -29,3 +29,19 @@ def markdown_table(headers: Sequence[str], rows: Rows, right: frozenset[str] = f
 
     rule = "|" + "|".join("---:" if header in right else "---" for header in headers) + "|"
     return "\n".join([line(headers), rule, *map(line, rows)])
+
+
+def table_without(
+    left_out: Collection[str], headers: Sequence[str], rows: Rows, right: frozenset[str], markdown: bool = False
+) -> str:
+    """A table without the columns of those headers."""
+    keep = [index for index, header in enumerate(headers) if header not in left_out]
+    kept = [[row[index] for index in keep] for row in rows]
+    return (markdown_table if markdown else text_table)([headers[index] for index in keep], kept, right)
+
+
+def empty_columns(headers: Sequence[str], rows: Rows, counts: Collection[str] = ()) -> set[str]:
+    """The headers of columns that say nothing: empty or ``-`` throughout, and those of ``counts`` also where all are 0."""
+    nothing = {header: {"", "-", "0"} if header in counts else {"", "-"} for header in headers}
+    columns = zip(*rows, strict=True) if rows else ((),) * len(headers)
+    return {header for header, column in zip(headers, columns, strict=True) if nothing[header].issuperset(column)}

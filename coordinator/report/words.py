@@ -1,7 +1,7 @@
 """Numbers and states as a person reads them."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared.models.scores import Estimate
@@ -35,9 +35,20 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"
 
 
+def signed(value: float | None) -> str:
+    """A difference: ``+0.125``, ``-0.125``, ``0.000``; ``-`` for none."""
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def bounds(ci95: tuple[float, float] | None) -> str:
+    """A 95% interval: ``0.612 to 0.834``; ``-`` where there is none."""
+    return f"{number(ci95[0])} to {number(ci95[1])}" if ci95 else "-"
+
+
 def interval(estimate: Estimate) -> str:
-    """The 95% interval: ``0.612 to 0.834``; ``-`` where there is none."""
-    return f"{number(estimate.ci95[0])} to {number(estimate.ci95[1])}" if estimate.ci95 else "-"
+    """The 95% interval of an estimate."""
+    return bounds(estimate.ci95)
 
 
 def duration(seconds: float) -> str:
@@ -62,6 +73,11 @@ def dollars(usd: float | None) -> str:
     if usd is None:
         return ""
     return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """``0, 1, 2 and 190 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def one_line(text: str, longest: int = 300) -> str:

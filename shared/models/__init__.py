@@ -9,7 +9,7 @@ from shared.models.plan import Plan
 from shared.models.result import Receipt, RunResult, Usage
 from shared.models.run import Labels, RunOutcome, RunRequest, ScaffoldExecutionResult, ScaffoldMount
 from shared.models.scaffold import ScaffoldMetadata, ScaffoldResult
-from shared.models.scores import Details, Estimate, SplitDetails
+from shared.models.scores import Details, Estimate, Leader, SplitDetails, Winner
 from shared.models.spec import ExperimentSpec, ModelSpec, ScorerSpec
 from shared.models.status import Status
 
@@ -23,6 +23,7 @@ __all__ = [
     "ImageInfo",
     "Job",
     "Labels",
+    "Leader",
     "Limits",
     "ModelSpec",
     "Plan",
@@ -38,4 +39,5 @@ __all__ = [
     "SplitDetails",
     "Status",
     "Usage",
+    "Winner",
 ]

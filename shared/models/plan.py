@@ -15,7 +15,8 @@ class Plan(Frozen):
     """``runs`` maps each run type to its example; each scaffold of ``assigned[split]`` is run on all of that split's.
 
     A plan grows as its iteration goes on (the children are known when their parents have been trained), and is
-    written each time before anything new of it is enqueued.
+    written each time before anything new of it is enqueued. ``train`` holds the iteration's parents, also where they
+    are run on nothing. The trials of proposed scaffolds (``preflight_<attempt>``) stand in ``runs`` alone.
     """
 
     schema_version: int = 2

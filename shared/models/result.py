@@ -91,6 +91,8 @@ class Receipt(Frozen):
     """Runs that the worker does at once."""
     cancelled: bool = False
     """The experiment was cancelled: nothing was run and nothing was committed."""
+    out_of_budget: bool = False
+    """The experiment's budget did not allow the run, or a call of it: nothing was committed."""
 
     @classmethod
     def of(cls, result: RunResult) -> "Receipt":

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from shared.budget import Budget
 from shared.errors import ModelConfigError
+from shared.file_manager import ExperimentFileManager
 from shared.model_names import ModelRef, parse_model
-from shared.models.spec import ModelSpec
+from shared.models.spec import BudgetSpec, ModelSpec
 from shared.settings import get_settings
 from worker.gateway import weights
 from worker.gateway.base import (
@@ -26,6 +28,7 @@ from worker.gateway.base import (
     ProviderTimeout,
     TransientProviderError,
 )
+from worker.gateway.budgeted import BudgetedProvider
 from worker.gateway.providers import PROVIDERS
 from worker.gateway.server import GatewayConfig, open_gateway
 
@@ -165,12 +168,13 @@ def hosted(request: pytest.FixtureRequest, stub: Stub, monkeypatch: pytest.Monke
 
 SIMULATED = ["sim/echo", "sim/arithmetic", "sim/script"]
 HOSTED = ["openai", "anthropic"]
+BUDGETED = ["openai, within a budget", "sim/arithmetic, within a budget"]
 LOCAL = [pytest.param("local/smollm2", marks=pytest.mark.model)]
 
 
-@pytest.fixture(params=[*SIMULATED, *HOSTED, *LOCAL])
+@pytest.fixture(params=[*SIMULATED, *HOSTED, *BUDGETED, *LOCAL])
 def provider(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    name = request.param
+    name, _, budget = request.param.partition(", ")
     if name in HOSTED:
         monkeypatch.setenv("CONTRACT_TEST_KEY", KEY)
         ref = hosted_ref(name, request.getfixturevalue("stub"))
@@ -182,6 +186,9 @@ def provider(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             weights.pull("smollm2", get_settings().cache_dir)
         ref = parse_model(name, {})
     built = build(ref)
+    if budget:
+        bounds = BudgetSpec(llm_calls=1000, tokens=10**6)
+        built = BudgetedProvider(built, Budget(ExperimentFileManager(tmp_path), bounds), ref)
     yield built
     built.close()
 

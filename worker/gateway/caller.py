@@ -19,6 +19,7 @@ from worker.gateway.base import (
     ProviderTimeout,
     TransientProviderError,
 )
+from worker.gateway.budgeted import CallRefused
 
 _logger = logging.getLogger(__name__)
 
@@ -68,13 +69,19 @@ class Caller:
         self._probed_until = 0.0
 
     def call(self, request: ChatRequest) -> Completion:
-        """The answer to ``request``. Raises ProviderOutage (our trouble) or another ProviderError (the program's)."""
+        """The answer to ``request``.
+
+        Raises ProviderOutage (our trouble), ExperimentBudgetExceeded (nobody's) or another ProviderError (the
+        program's).
+        """
         if self._deadline is None and self._timeout is not None:
             # From the first call on: a container that was slow to start takes nothing from its program's time.
             self._deadline = time.monotonic() + self._timeout
         with self._turn():
             try:
                 return self._retrying()(self._attempt, request)
+            except (CallRefused, ProviderOutage):
+                raise
             except ProviderError as error:
                 failure = error
         if self._closing.is_set() or self._own_doing(failure) or self._answers():
@@ -161,6 +168,8 @@ class Caller:
     def _ask_plainly(self) -> bool:
         try:
             self._provider.probe(self._probe.model_copy(update={"timeout": self._probe_seconds}))
+        except CallRefused:
+            raise
         except ProviderError:
             return False
         except Exception:

@@ -11,11 +11,13 @@ from typing import Self
 
 from pydantic import Field
 
+from shared.budget import Budget
 from shared.model_names import ModelRef
 from shared.models.base import Frozen
 from shared.models.result import Usage
 from worker.gateway import wire
 from worker.gateway.base import ChatRequest, Provider, ProviderError, ProviderOutage
+from worker.gateway.budgeted import BudgetedProvider, ExperimentBudgetExceeded
 from worker.gateway.caller import Caller
 from worker.gateway.http import Reply, UnixHttpServer
 from worker.gateway.ledger import ABANDONED, BudgetExceeded, CallRecord, Ledger, OpenCall
@@ -50,7 +52,8 @@ class Gateway:
     """Serves ``POST /v1/chat/completions`` and ``GET /v1/models`` on ``directory/gateway.sock`` until closed.
 
     ``provider_failed`` says why the provider was out of order, where it was: then whatever the program did with the
-    errors it saw says nothing about the program.
+    errors it saw says nothing about the program. So with ``experiment_budget_exceeded``: why the experiment's
+    budget did not allow a call.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Gateway:
             backoff=config.backoff,
         )
         self.provider_failed: str | None = None
+        self.experiment_budget_exceeded: str | None = None
         with ExitStack() as stack:
             self.directory = stack.enter_context(socket_directory(socket_dir))
             server = UnixHttpServer(self.directory / SOCKET_NAME, self._answer)
@@ -126,9 +130,15 @@ class Gateway:
 
     def _ask(self, request: wire.WireRequest, call: OpenCall) -> Reply:
         try:
+            if self.experiment_budget_exceeded:
+                raise ExperimentBudgetExceeded(self.experiment_budget_exceeded)
             if self.provider_failed:
                 raise ProviderOutage(self.provider_failed)
             completion = self._caller.call(self._chat_request(request, call))
+        except ExperimentBudgetExceeded as error:
+            self.experiment_budget_exceeded = str(error)
+            call.status, call.error = error.status, str(error)
+            raise WireError("The experiment has used up its budget.", error.status, "budget_exceeded") from None
         except ProviderOutage as error:
             self.provider_failed = self.provider_failed or str(error)
             call.status, call.error = error.status, str(error)
@@ -157,13 +167,17 @@ def open_gateway(
     *,
     on_call: Callable[[CallRecord], None] | None = None,
     provider: Provider | None = None,
+    budget: Budget | None = None,
 ) -> Gateway:
     """A gateway for one run, to be used in a ``with`` statement.
 
     ``socket_dir`` must be short (a Unix socket's address has 107 bytes); None: the system's temporary folder.
-    ``on_call`` is called with each finished call, one at a time, until the gateway is closed.
+    ``on_call`` is called with each finished call, one at a time, until the gateway is closed. ``budget``: the
+    experiment's, where the run is to keep within it.
     Raises ModelConfigError and ModelUnavailable where the model cannot be used at all.
     """
     provider = provider or build_provider(config.model)
     provider.prepare()
+    if budget is not None and budget.counts_calls:
+        provider = BudgetedProvider(provider, budget, config.model)
     return Gateway(config, provider, socket_dir, on_call)

@@ -53,6 +53,18 @@ def echo(request: ChatRequest) -> str:
     return request.messages[-1].content
 
 
+MOCK = "42"
+
+
+def mock(request: ChatRequest) -> str:
+    """The same short text, whatever is asked: the model that scaffolds are tried out with.
+
+    A trial is to find programs that do not start, crash or hang, at no cost; what they answer is not looked at. Most
+    programs take something out of the model's answer, so it is one that reads as a text, as a number and as JSON.
+    """
+    return MOCK
+
+
 class Arithmetic:
     """Answers the arithmetic in the last message, wrongly in a share of calls.
 
@@ -109,4 +121,4 @@ def build(ref: ModelRef) -> Provider:
         name = ref.script or ""
         text = read_script(Path(name)) if ref.script_text is None else ref.script_text
         return SimProvider(Script(parse_script(text, name)))
-    return SimProvider(echo)
+    return SimProvider(mock if ref.model == "mock" else echo)

@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.dispatch import SMALLEST_WINDOW, Dispatch, JobQueue
 from coordinator.report.base import Reporter, Summary
-from shared.errors import Cancelled
+from shared.errors import Cancelled, OutOfBudget
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, Job, Plan, Receipt, RunResult, Status
 
@@ -82,7 +82,7 @@ def files(tmp_path: Path) -> ExperimentFileManager:
 
 def plan(runs: int = 5, scaffolds: tuple[str, ...] = ("0", "1")) -> Plan:
     examples = {f"valid_{n}": Example(id=str(n), input="x") for n in range(runs)}
-    return Plan(experiment="exp", iteration=0, scaffolds=scaffolds, runs=examples)
+    return Plan(experiment="exp", iteration=0, assigned={"valid": scaffolds}, runs=examples)
 
 
 def dispatch(
@@ -99,6 +99,31 @@ def dispatch(
         clock=clock,
         retry_delays=(0, 0),
     ).run(of.jobs())
+    return recorder
+
+
+def dispatch_bounded(
+    files: ExperimentFileManager,
+    queue: ScriptedQueue,
+    of: Plan,
+    no_more: Callable[[], str | None] = lambda: None,
+    retry_delays: tuple[float, ...] = (0, 0),
+    clock: Callable[[], float] = lambda: 0.0,
+) -> Recorder:
+    """Dispatch that is expected to end early, out of budget with the reason ``spent``."""
+    recorder = Recorder()
+    with pytest.raises(OutOfBudget, match=r"^spent$"):
+        Dispatch(
+            files=files,
+            plan=of,
+            queue=queue,
+            reporter=recorder,
+            stall_after=60,
+            on_complaint=recorder.say,
+            clock=clock,
+            retry_delays=retry_delays,
+            no_more=no_more,
+        ).run(of.jobs())
     return recorder
 
 
@@ -239,3 +264,71 @@ def test_a_retry_waits_for_its_time(files: ExperimentFileManager) -> None:
     ).run(of.jobs())
     assert recorder.count("finished") == 1
     assert times[-1] > 2
+
+
+REFUSED = INFRA.model_copy(update={"out_of_budget": True, "error_message": "spent"})
+
+
+class TestOutOfBudget:
+    """Nothing more is started; what is under way ends."""
+
+    def test_a_receipt_that_says_so_ends_the_sending(self, files: ExperimentFileManager) -> None:
+        queue = ScriptedQueue(lambda job, attempt: [REFUSED if job.run_type == "valid_20" else OK])
+        recorder = dispatch_bounded(files, queue, plan(runs=500, scaffolds=("0",)))
+        assert len(queue.sent) == SMALLEST_WINDOW + 18, "what was sent before the refusal came back"
+        assert recorder.count("finished") == len(queue.sent) - 1
+        assert recorder.count("retried") == recorder.count("quarantined") == 0
+        assert files.quarantined_run_types(0, "0") == []
+
+    def test_a_budget_reached_beforehand_starts_nothing(self, files: ExperimentFileManager) -> None:
+        queue = ScriptedQueue(lambda job, attempt: [OK])
+        recorder = dispatch_bounded(files, queue, plan(), no_more=lambda: "spent")
+        assert (queue.sent, recorder.events) == ([], [])
+
+    def test_a_budget_reached_meanwhile_starts_nothing_more(self, files: ExperimentFileManager) -> None:
+        queue = ScriptedQueue(lambda job, attempt: [OK])
+        recorder = dispatch_bounded(
+            files, queue, plan(runs=500), no_more=lambda: "spent" if len(queue.sent) == 70 else None
+        )
+        assert (len(queue.sent), recorder.count("finished")) == (70, 70)
+
+    def test_a_budget_that_is_just_enough_is_no_early_end(self, files: ExperimentFileManager) -> None:
+        recorder, of = Recorder(), plan()
+        queue = ScriptedQueue(lambda job, attempt: [OK])
+        Dispatch(
+            files=files,
+            plan=of,
+            queue=queue,
+            reporter=recorder,
+            stall_after=60,
+            on_complaint=recorder.say,
+            no_more=lambda: "spent" if len(queue.sent) == 10 else None,
+        ).run(of.jobs())
+        assert recorder.count("finished") == 10
+
+    def test_what_our_side_failed_is_left_as_it_is(self, files: ExperimentFileManager) -> None:
+        """Neither tried again nor quarantined, whether it failed before the end or after."""
+        answers = {"valid_0": INFRA, "valid_1": REFUSED, "valid_2": INFRA}
+        queue = ScriptedQueue(lambda job, attempt: [answers.get(job.run_type, OK)])
+        recorder = dispatch_bounded(files, queue, plan(scaffolds=("0",)), retry_delays=(1000.0, 1000.0))
+        assert {attempt for _, _, attempt in queue.sent} == {1}
+        assert (recorder.count("finished"), recorder.count("retried"), recorder.count("quarantined")) == (2, 1, 0)
+
+    def test_a_retry_is_a_start_too(self, files: ExperimentFileManager) -> None:
+        queue = ScriptedQueue(lambda job, attempt: [INFRA])
+        answered = dispatch_bounded(
+            files, queue, plan(runs=1, scaffolds=("0",)), no_more=lambda: "spent" if queue.sent else None
+        )
+        assert len(queue.sent) == answered.count("retried") == 1
+
+    def test_what_was_committed_by_another_delivery_counts(self, files: ExperimentFileManager) -> None:
+        def answer(job: Job, attempt: int) -> list[Receipt]:
+            files.commit_result(committed(job))
+            return [REFUSED]
+
+        assert dispatch(files, ScriptedQueue(answer), plan()).count("finished") == 10
+
+    def test_a_lost_receipt_keeps_nobody_waiting_for_ever(self, files: ExperimentFileManager) -> None:
+        queue = ScriptedQueue(lambda job, attempt: {"valid_0": [], "valid_1": [REFUSED]}.get(job.run_type, [OK]))
+        recorder = dispatch_bounded(files, queue, plan(scaffolds=("0",)), clock=ticking(5))
+        assert (recorder.count("finished"), recorder.count("retried"), recorder.count("quarantined")) == (3, 0, 0)

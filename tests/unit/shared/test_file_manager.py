@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.errors import CorruptFile, InvalidId, NotAnExperiment
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Example, Job, Plan, RunResult, ScaffoldMetadata, ScaffoldResult, Status
+from shared.models.spending import Spending
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CODE = "def process_input(input_string):\n    return input_string\n"
@@ -267,15 +268,14 @@ class TestResults:
 
 class TestTheRest:
     def test_plan_round_trip_and_change(self, files: ExperimentFileManager) -> None:
-        plan = Plan(
-            experiment="exp", iteration=0, scaffolds=("0", "1"), runs={"valid_0": Example(id="a", input="x 😀")}
-        )
+        runs = {"valid_0": Example(id="a", input="x 😀")}
+        plan = Plan(experiment="exp", iteration=0, runs=runs, assigned={"valid": ("0", "1")})
         with pytest.raises(FileNotFoundError):
             files.load_plan(0)
         files.save_plan(plan)
         assert files.load_plan(0) is files.load_plan(0)
         assert [job.scaffold_id for job in files.load_plan(0).jobs()] == ["0", "1"]
-        files.save_plan(plan.model_copy(update={"scaffolds": ("0",)}))
+        files.save_plan(plan.model_copy(update={"assigned": {"valid": ("0",)}}))
         assert len(files.load_plan(0)) == 1
         assert files.plan_iterations() == [0]
 
@@ -328,3 +328,47 @@ class TestTheRest:
         assert "another token" in files.answer_probe("other", "lab3")
         assert files.end_probe() == ["lab2"]
         assert "does not exist here" in files.answer_probe("token", "lab2")
+
+
+class TestTheBudget:
+    """What is used of it: one file, changed by one at a time."""
+
+    def test_nothing_is_used_and_no_file_is_there_at_first(self, files: ExperimentFileManager, directory: Path) -> None:
+        assert files.load_spending() == Spending()
+        assert not directory.exists()
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_a_change_replaces_the_whole_file(
+        self, files: ExperimentFileManager, directory: Path, durable: bool
+    ) -> None:
+        directory.mkdir()
+        changed = files.update_spending(lambda spent: spent.plus(calls=1, tokens=5), durable)
+        changed = files.update_spending(lambda spent: spent.plus(calls=1, usd=0.1), durable)
+        assert changed == files.load_spending() == Spending(calls=2, tokens=5, usd=0.1)
+        assert sorted(path.name for path in directory.iterdir()) == ["budget.json", "budget.lock"]
+
+    def test_a_change_that_raises_changes_nothing_and_lets_others_go_on(
+        self, files: ExperimentFileManager, directory: Path
+    ) -> None:
+        directory.mkdir()
+        files.update_spending(lambda spent: spent.plus(calls=1))
+        with pytest.raises(ZeroDivisionError):
+            files.update_spending(lambda spent: spent.plus(calls=1 // 0))
+        assert files.update_spending(lambda spent: spent) == Spending(calls=1)
+
+
+def test_the_proposers_texts(files: ExperimentFileManager, directory: Path) -> None:
+    assert files.load_proposer_files() == {}
+    files.save_proposer_file("ideas.json", "ü\r\n")
+    files.save_proposer_file("first.j2", "one")
+    files.save_proposer_file("first.j2", "two")
+    assert files.load_proposer_files() == {"first.j2": "two", "ideas.json": "ü\r\n"}
+    (directory / "proposer" / "first.j2").write_bytes(b"\xff")
+    with pytest.raises(CorruptFile, match=r"first\.j2 is not text"):
+        files.load_proposer_files()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\0b"])
+def test_a_proposers_text_has_a_plain_name(files: ExperimentFileManager, name: str) -> None:
+    with pytest.raises(InvalidId):
+        files.save_proposer_file(name, "x")

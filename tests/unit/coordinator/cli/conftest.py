@@ -88,7 +88,7 @@ def experiment(home: Path) -> ExperimentFileManager:
         }
     )
     runs = {f"valid_{index}": Example(id=str(index), input="2+2", fields={"answer": "4"}) for index in range(3)}
-    files.save_plan(Plan(experiment=files.name, iteration=0, scaffolds=("0", "1", "2"), runs=runs))
+    files.save_plan(Plan(experiment=files.name, iteration=0, runs=runs, assigned={"valid": ("0", "1", "2")}))
 
     def job(scaffold_id: str, index: int) -> Job:
         return Job(experiment=files.name, iteration=0, scaffold_id=scaffold_id, run_type=f"valid_{index}")
@@ -102,3 +102,63 @@ def experiment(home: Path) -> ExperimentFileManager:
     files.quarantine(result(job("1", 2), Status.INFRA_ERROR, None, **lost))
     files.save_metadata(ExperimentMetadata(experiment=files.name, created_at=NOON, spec=spec))
     return files
+
+
+@pytest.fixture
+def evolved(home: Path) -> ExperimentFileManager:
+    """``experiments/evolved_20260101-120000``, two iterations on 20 validation examples.
+
+    Of the first generation 0 solves 10 and 1 solves 4. In iteration 1 the child 0-0 solves 12 and 5 of 8 test examples;
+    its first draft failed its trial. 0-1 was skipped. All that 0-0-0 was to do is given up.
+    """
+    files = ExperimentFileManager.create(Path("experiments"), "evolved", NOON)
+    given = {"created_at": NOON}
+    failed = {"model": "sim/echo", "prompt": "Write.", "response": "def", "problem": None, "usage": {"calls": 1}}
+    good = {**failed, "usage": {"calls": 1, "input_tokens": 1000, "output_tokens": 234, "usd": 0.5}}
+    no_code = {**failed, "problem": "The answer has no code block."}
+    notes = {
+        "0-0": {"proposer": "llm", "attempts": [failed, good]},
+        "0-1": {"proposer": "llm", "attempts": [no_code], "skipped": "Traceback\nSyntaxError: \x1b[31minvalid syntax"},
+        "0-0-0": {"proposer": "llm", "attempts": [good]},
+    }
+    for scaffold_id in ("0", "1", "0-0", "0-1", "0-0-0"):
+        parent = scaffold_id.rpartition("-")[0]
+        child = {"parent_scaffold_id": parent, "iteration": 1, "notes": notes.get(scaffold_id), "model": "sim/echo"}
+        code = f"NAME = '{scaffold_id}'\n\ndef process_input(text):\n    return '4'\n"
+        metadata = ScaffoldMetadata.model_validate({**given, **(child if parent else {})})
+        files.save_scaffold(scaffold_id, ScaffoldResult(code=code, metadata=metadata))
+    _save_evolved_plans(files)
+
+    def job(iteration: int, scaffold_id: str, run_type: str) -> Job:
+        return Job(experiment=files.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type)
+
+    for iteration, scaffold_id, solved in ((0, "0", 10), (0, "1", 4), (1, "0-0", 12)):
+        for index in range(20):
+            files.commit_result(result(job(iteration, scaffold_id, f"valid_{index}"), score=float(index < solved)))
+    for index in range(8):
+        files.commit_result(result(job(1, "0-0", f"test_{index}"), score=float(index < 5)))
+    crash = {"output": None, "error_message": "NameError: x"}
+    files.commit_result(result(job(1, "0-0", "preflight_0"), Status.SCAFFOLD_ERROR, None, **crash))
+    files.commit_result(result(job(1, "0-0", "preflight_1"), score=None))
+    for index in range(20):
+        files.quarantine(result(job(1, "0-0-0", f"valid_{index}"), Status.INFRA_ERROR, None, attempt=3))
+    spec = ExperimentSpec.model_validate(
+        {
+            "name": "evolved",
+            "data": {"train": {"path": "t.jsonl"}, "valid": {"path": "v.jsonl"}, "test": {"path": "e.jsonl"}},
+            "scorer": {"name": "exact", "field": "answer"},
+            "scaffolds": ["scaffolds/direct", "scaffolds/vote"],
+        }
+    )
+    files.save_metadata(ExperimentMetadata(experiment=files.name, created_at=NOON, spec=spec))
+    return files
+
+
+def _save_evolved_plans(files: ExperimentFileManager) -> None:
+    valid = {f"valid_{index}": Example(id=str(index), input="2+2", fields={"answer": "4"}) for index in range(20)}
+    test = {f"test_{index}": Example(id=f"t{index}", input="2+2", fields={"answer": "4"}) for index in range(8)}
+    trials = {f"preflight_{index}": Example(id="a", input="1+1", fields={"answer": "2"}) for index in range(3)}
+    first = {"valid": ("0", "1")}
+    second = {"train": ("0",), "valid": ("0-0", "0-0-0"), "test": ("0-0",)}
+    files.save_plan(Plan(experiment=files.name, iteration=0, runs=valid, assigned=first))
+    files.save_plan(Plan(experiment=files.name, iteration=1, runs={**valid, **trials, **test}, assigned=second))

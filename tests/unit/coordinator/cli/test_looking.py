@@ -46,13 +46,22 @@ def test_ls_of_an_experiment(invoke, experiment: ExperimentFileManager) -> None:
     found = invoke("ls", experiment)
     assert found.exit_code == 0
     assert found.stdout.splitlines() == [
-        "scaffold  name         n   mean  95% interval    failures   tokens",
-        "--------  ------  ------  -----  --------------  ---------  ------",
-        "0         direct       3  0.667  0.208 to 0.939  -               9",
-        "1         vote    2 of 3  0.500  0.095 to 0.905  1 crashed       6",
-        "2         tool    0 of 3      -  -               -               0",
+        "scaffold  name         n   mean  95% interval    failures   tokens  status",
+        "--------  ------  ------  -----  --------------  ---------  ------  ---------------------",
+        "0         direct       3  0.667  0.208 to 0.939  -               9  evaluated",
+        "1         vote    2 of 3  0.500  0.095 to 0.905  1 crashed       6  evaluated, 1 given up",
+        "2         tool    0 of 3      -  -               -               0  no score yet",
+        "",
+        "scaffold  name    n   mean  difference  95% interval  P(best)  verdict",
+        "--------  ------  -  -----  ----------  ------------  -------  ----------------------------------",
+        "0         direct  3  0.667           -  -                0.63  the winner",
+        "1         vote    2  0.500       0.000  -                0.37  2 shared examples: too few to tell",
     ]
-    assert found.stderr.startswith("4 runs are missing of scaffolds 1, 2: their means are incomplete.")
+    assert found.stderr.splitlines()[1:3] == [
+        "Scaffold 1 has too few examples in common with the winner to be told from it.",
+        "4 runs are missing of scaffolds 1, 2: their means are incomplete. "
+        f"Run what is missing: scaffoldry resume {Path(str(experiment)).absolute()}",
+    ]
     assert not (Path(str(experiment)) / "scoring").exists(), "looking writes nothing"
 
 
@@ -105,7 +114,7 @@ def test_report(invoke, experiment: ExperimentFileManager) -> None:
     page = invoke("report", experiment).stdout
     assert page.startswith("# demo_20260101-120000\n\n- Task: Add.\n- Model: sim/echo\n- Scorer: exact\n")
     assert "| 0 | direct | 3 | 0.667 | 0.208 to 0.939 | - | 9 |" in page
-    assert "## Notes\n\n- 4 runs are missing" in page
+    assert "## Notes\n\n- The winner is scaffold 0: " in page and "\n- 4 runs are missing" in page
 
 
 def job_of(files: ExperimentFileManager) -> Job:

@@ -18,7 +18,7 @@ def make_plan() -> Callable[..., Plan]:
         runs = {
             f"{split}_{index}": Example(id=str(index), input="2+2") for split in splits for index in range(examples)
         }
-        return Plan(experiment="demo_1", iteration=0, scaffolds=scaffolds, runs=runs)
+        return Plan(experiment="demo_1", iteration=0, runs=runs, assigned=dict.fromkeys(splits, scaffolds))
 
     return make
 

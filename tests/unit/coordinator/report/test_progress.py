@@ -37,7 +37,8 @@ def job_of(scaffold_id: str, run_type: str) -> Job:
 
 def plan_of(*run_types: str) -> Plan:
     runs = {run_type: Example(id=run_type, input="") for run_type in run_types}
-    return Plan(experiment="demo", iteration=0, scaffolds=("0", "1", "2-0"), runs=runs)
+    assigned = {split_of(run_type): ("0", "1", "2-0") for run_type in run_types}
+    return Plan(experiment="demo", iteration=0, runs=runs, assigned=assigned)
 
 
 @given(EVENTS)
@@ -138,3 +139,9 @@ def test_the_first_failure_is_the_run_worth_a_look(make_plan: Callable[..., Plan
 )
 def test_the_split_on_show(make_plan: Callable[..., Plan], splits: tuple[str, ...], shown: str) -> None:
     assert Progress.start(make_plan(splits=splits), 0.0).split == shown
+
+
+def test_repeated_examples_are_noticed() -> None:
+    runs = {f"valid_{index}": Example(id="a", input="", repeat=index) for index in range(2)}
+    plan = Plan(experiment="demo", iteration=0, runs=runs, assigned={"valid": ("0",)})
+    assert Progress.start(plan, 0.0).repeated and not Progress.start(plan_of("valid_0"), 0.0).repeated

@@ -15,7 +15,7 @@ from coordinator.report.plain import PlainReporter
 from coordinator.report.progress import Progress
 from coordinator.report.reporter import progress_line
 from coordinator.report.rich_report import RichReporter, view
-from shared.models import Details, Job, Plan, Receipt, RunResult, SplitDetails, Status, Usage
+from shared.models import Details, Job, Leader, Plan, Receipt, RunResult, SplitDetails, Status, Usage, Winner
 from shared.statistics import estimate
 
 SUMMARY = Summary(
@@ -30,6 +30,7 @@ SUMMARY = Summary(
                 "valid": {
                     "0": SplitDetails(
                         **estimate([1, 1, 1, 0]).model_dump(),
+                        examples=4,
                         planned=4,
                         missing=0,
                         complete=True,
@@ -260,3 +261,77 @@ def test_the_reporter_fits_where_the_output_goes() -> None:
 )
 def test_exit_codes(fields: dict[str, object], code: int) -> None:
     assert SUMMARY.model_copy(update=fields).exit_code == code
+
+
+def test_the_live_view_claims_no_interval_where_examples_are_repeated(
+    make_plan: Callable[..., Plan], make_job: Callable[..., Job], make_receipt: Callable[..., Receipt]
+) -> None:
+    plan = make_plan()
+    again = {name: example.model_copy(update={"repeat": 1}) for name, example in plan.runs.items()}
+    progress = Progress.start(plan.model_copy(update={"runs": again}), 100.0)
+    for index in range(3):
+        progress = progress.with_finished(make_job("1", f"valid_{index}"), make_receipt(), 102.0)
+    assert "valid mean" in draw(progress, {}) and "[" not in draw(progress, {})
+
+
+def leading(fields: dict[str, object]) -> Summary:
+    """Two iterations; the child 0-0 leads 0, is not separable from it, and was tested."""
+    parts = {
+        id: SplitDetails(**estimate([1.0] * good + [0.0] * (8 - good)).model_dump(), **WHOLE)
+        for id, good in (("0", 4), ("0-0", 5))
+    }
+    leaders = (
+        Leader(scaffold_id="0-0", iteration=1, n=8, mean=0.625, p_best=0.875, examples=8),
+        Leader(
+            scaffold_id="0", iteration=0, n=8, mean=0.5, difference=-0.125, ci95=(-0.5, 0.25), p_best=0.125, examples=8
+        ),
+    )
+    winner = Winner(scaffold_id="0-0", iteration=1, valid_mean=0.625, test_mean=0.5, gap=0.125)
+    first = Details(iteration=0, splits={"valid": {"0": parts["0"]}})
+    test = {"0-0": SplitDetails(**estimate([1.0, 0.0]).model_dump(), examples=2, planned=2, missing=0, complete=True)}
+    second = Details(iteration=1, splits={"valid": {"0-0": parts["0-0"]}, "test": test}, leaders=leaders, winner=winner)
+    return SUMMARY.model_copy(update={"details": (first, second), **fields})
+
+
+WHOLE = {"examples": 8, "planned": 8, "missing": 0, "complete": True, "statuses": {Status.OK: 8}}
+
+
+def test_the_end_of_a_loop_is_all_scaffolds_the_leaders_and_the_test() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    PlainReporter(out, err, {}, Clock()).finished(leading({}))
+    assert out.getvalue().splitlines() == [
+        "scaffold  n  valid mean  95% interval    test mean  failures",
+        "--------  -  ----------  --------------  ---------  --------",
+        "0-0       8       0.625  0.306 to 0.863      0.500  -",
+        "0         8       0.500  0.215 to 0.785          -  -",
+        "",
+        "scaffold  n   mean  difference  95% interval     P(best)  verdict",
+        "--------  -  -----  ----------  ---------------  -------  -----------------------------",
+        "0-0       8  0.625           -  -                   0.88  the winner",
+        "0         8  0.500      -0.125  -0.500 to 0.250     0.12  not separable from the winner",
+    ]
+    assert err.getvalue().splitlines()[1:5] == [
+        "Complete after 8 s.",
+        "The winner is scaffold 0-0: validation mean 0.625, 95% 0.306 to 0.863; "
+        "the best of the leaders with probability 0.88.",
+        "Scaffold 0 is not separable from the winner.",
+        "On the test split scaffold 0-0 has 0.500 (95% 0.095 to 0.905, 2 runs), on validation 0.625: a gap of +0.125.",
+    ]
+
+
+def test_a_budgets_end_and_what_was_skipped_are_said() -> None:
+    err = io.StringIO()
+    fields = {
+        "complete": False,
+        "stopped": "The budget of 100 llm_calls is used up.",
+        "skipped": {"1-0": "bad\nsyntax"},
+    }
+    summary = leading(fields)
+    PlainReporter(io.StringIO(), err, {}, Clock()).finished(summary)
+    lines = err.getvalue().splitlines()
+    assert lines[1] == (
+        "Stopped after 8 s: The budget of 100 llm_calls is used up. Every finished run is kept and scored."
+    )
+    assert lines[5:7] == ["1 proposed scaffold skipped, which did not start or gave no answer:", "  1-0: bad syntax"]
+    assert summary.exit_code == 0
+    assert summary.model_copy(update={"quarantined": 1}).exit_code == 1

@@ -10,6 +10,7 @@ def part(scores: list[float], planned: int | None = None, tokens: int = 0, **sta
     planned = len(scores) if planned is None else planned
     return SplitDetails(
         **estimate(scores).model_dump(),
+        examples=len(scores),
         planned=planned,
         missing=planned - len(scores),
         complete=planned == len(scores),

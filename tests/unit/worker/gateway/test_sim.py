@@ -1,5 +1,6 @@
 """The simulated models."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def test_a_vote_beats_a_single_call() -> None:
 
 def test_no_arithmetic() -> None:
     assert answer("sim/arithmetic", "Hello") == NO_ARITHMETIC
+
+
+def test_the_mock_answers_everything_with_something_every_reader_can_use() -> None:
+    answers = {answer("sim/mock", text, call=call) for text in ("", "2 + 2", "Write a poem.") for call in range(3)}
+    assert answers == {"42"}
+    assert (int("42"), json.loads("42")) == (42, 42)
 
 
 def script(tmp_path: Path, text: str) -> str:

@@ -1,0 +1,158 @@
+"""A generation of scaffolds: ordered from the proposer, tried out, repaired, and skipped where nothing helps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from coordinator.plan import ATTEMPTS
+from coordinator.proposers.base import Draft, Order, Proposer
+from coordinator.report import words
+from coordinator.scaffolds import code_problem
+from shared.errors import Exhausted, OutOfBudget, Unavailable
+from shared.file_manager import ExperimentFileManager
+from shared.models import RunResult, ScaffoldMetadata, ScaffoldResult, Status
+
+TryOut = Callable[[Sequence[str], int], Mapping[str, RunResult]]
+"""Runs each of the scaffolds once with a mock model, as that attempt; the results there are, by scaffold id."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Brings the orders of one iteration to scaffolds that start and answer.
+
+    All that was drafted is kept with the scaffold, and every trial is a committed run, so that growing the same orders
+    again asks for nothing that was answered before.
+    """
+
+    files: ExperimentFileManager
+    iteration: int
+    proposer: Proposer
+    proposer_name: str
+    try_out: TryOut
+    say: Callable[[str], None]
+
+    def grow(self, orders: Sequence[Order]) -> list[str]:
+        """The ids of the scaffolds that passed their trial, in the order they were ordered; the others are skipped."""
+        waiting = {order.scaffold_id: order for order in orders}
+        problems: dict[str, str | None] = dict.fromkeys(waiting)
+        for attempt in range(ATTEMPTS):
+            drafted = self._draft_all(list(waiting.values()), attempt, problems)
+            waiting = {id: order for id, order in waiting.items() if id in drafted}
+            problems = self._problems(drafted, attempt)
+            waiting = {id: order for id, order in waiting.items() if problems[id] is not None}
+            if not waiting:
+                break
+        return [order.scaffold_id for order in orders if self._is_kept(order.scaffold_id)]
+
+    def _draft_all(
+        self, orders: Sequence[Order], attempt: int, problems: Mapping[str, str | None]
+    ) -> dict[str, ScaffoldResult]:
+        """A draft for each order, as a scaffold on the volume; orders that nothing more can be done for are left out."""
+
+        def draft(order: Order) -> ScaffoldResult | None:
+            return self._drafted(order, attempt, problems[order.scaffold_id])
+
+        with ThreadPoolExecutor(max(1, self.proposer.at_once)) as threads:
+            found = zip(orders, threads.map(draft, orders), strict=True)
+            return {order.scaffold_id: scaffold for order, scaffold in found if scaffold is not None}
+
+    def _drafted(self, order: Order, attempt: int, problem: str | None) -> ScaffoldResult | None:
+        earlier = self._load(order.scaffold_id)
+        if earlier is not None and len(attempts_of(earlier.metadata)) > attempt:
+            return earlier
+        try:
+            if earlier is None:
+                draft: Draft | None = self.proposer.propose(order)
+            else:
+                draft = self.proposer.repair(order, last_draft(earlier), problem or "")
+        except Exhausted as error:
+            self.say(f"Scaffold {order.scaffold_id} was not written: {error}")
+            return None
+        except (OutOfBudget, Unavailable):
+            raise
+        except Exception as error:
+            draft = Draft(code=None, problem=f"The proposer failed with {type(error).__name__}: {error}")
+        if draft is None:
+            if earlier is not None:
+                self._skip(order.scaffold_id, earlier, problem or "")
+            return None
+        return self._save(order, earlier, draft)
+
+    def _save(self, order: Order, earlier: ScaffoldResult | None, draft: Draft) -> ScaffoldResult:
+        attempts = [*(attempts_of(earlier.metadata) if earlier else ()), draft.model_dump(mode="json")]
+        metadata = ScaffoldMetadata(
+            created_at=earlier.metadata.created_at if earlier else datetime.now(UTC),
+            model=draft.model,
+            parent_scaffold_id=order.parent.scaffold_id if order.parent else None,
+            iteration=self.iteration,
+            notes={"proposer": self.proposer_name, "attempts": attempts},
+        )
+        kept = draft.code if draft.code is not None else earlier.code if earlier else ""
+        scaffold = ScaffoldResult(code=kept, metadata=metadata)
+        self.files.save_scaffold(order.scaffold_id, scaffold)
+        return scaffold
+
+    def _problems(self, drafted: Mapping[str, ScaffoldResult], attempt: int) -> dict[str, str | None]:
+        """What is wrong with each drafted scaffold; None where it passed. The last attempt's failures are skipped."""
+        problems = {id: _static_problem(scaffold, attempt) for id, scaffold in drafted.items()}
+        to_try = [id for id, problem in problems.items() if problem is None]
+        results = self.try_out(to_try, attempt) if to_try else {}
+        for scaffold_id in to_try:
+            problems[scaffold_id] = trial_problem(results.get(scaffold_id))
+        if attempt == ATTEMPTS - 1:
+            for scaffold_id, problem in problems.items():
+                if problem is not None:
+                    self._skip(scaffold_id, drafted[scaffold_id], problem)
+        return problems
+
+    def _skip(self, scaffold_id: str, scaffold: ScaffoldResult, problem: str) -> None:
+        if "skipped" in scaffold.metadata.notes:
+            return
+        notes = {**scaffold.metadata.notes, "skipped": problem}
+        metadata = scaffold.metadata.model_copy(update={"notes": notes})
+        self.files.save_scaffold(scaffold_id, scaffold.model_copy(update={"metadata": metadata}))
+        tries = words.plural(len(attempts_of(metadata)), "attempt")
+        self.say(f"Scaffold {scaffold_id} was skipped after {tries}: {words.one_line(_last_line(problem), 200)}")
+
+    def _load(self, scaffold_id: str) -> ScaffoldResult | None:
+        try:
+            return self.files.load_scaffold(scaffold_id)
+        except FileNotFoundError:
+            return None
+
+    def _is_kept(self, scaffold_id: str) -> bool:
+        scaffold = self._load(scaffold_id)
+        return scaffold is not None and "skipped" not in scaffold.metadata.notes
+
+
+def attempts_of(metadata: ScaffoldMetadata) -> list[dict[str, Any]]:
+    """What was drafted for a scaffold, attempt by attempt; empty for one that nobody proposed."""
+    return list(metadata.notes.get("attempts", ()))
+
+
+def last_draft(scaffold: ScaffoldResult) -> Draft:
+    """The newest draft of a proposed scaffold."""
+    return Draft.model_validate(attempts_of(scaffold.metadata)[-1])
+
+
+def trial_problem(result: RunResult | None) -> str | None:
+    """Why a trial was not passed, for whoever repairs the scaffold; None where it was."""
+    if result is None:
+        return "It could not be tried out: the machinery failed."
+    if result.status is Status.OK:
+        return None
+    return f"In its trial it {words.STATUS_WORDS[result.status]}. {result.error_message or ''}".strip()
+
+
+def _static_problem(scaffold: ScaffoldResult, attempt: int) -> str | None:
+    draft = Draft.model_validate(attempts_of(scaffold.metadata)[attempt])
+    if draft.code is None:
+        return draft.problem or "There is no code in the answer."
+    return code_problem(draft.code)
+
+
+def _last_line(problem: str) -> str:
+    lines = [line for line in problem.splitlines() if line.strip()]
+    return f"{lines[0]} {lines[-1]}" if len(lines) > 1 else problem
