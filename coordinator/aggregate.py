@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Plan, RunResult, SplitDetails, Status, Usage
@@ -19,43 +20,55 @@ def aggregate(files: ExperimentFileManager, iteration: int) -> Details:
     return details
 
 
+def aggregate_all(files: ExperimentFileManager) -> list[Details]:
+    """The scoring files of every planned iteration, made anew from what is committed."""
+    return [aggregate(files, iteration) for iteration in files.plan_iterations()]
+
+
 def iteration_details(plan: Plan, results: Iterable[tuple[str, Iterable[RunResult]]]) -> Details:
     """What the results of each scaffold come to. ``results`` pairs a scaffold id with its results, in order."""
     planned = Counter(split_of(run_type) for run_type in plan.runs)
     splits: dict[str, dict[str, SplitDetails]] = {split: {} for split in planned}
     for scaffold_id, found in results:
-        by_split: dict[str, list[RunResult]] = {split: [] for split in planned}
+        sums = {split: _Sums() for split in planned}
         for result in found:
             if result.run_type in plan.runs:
-                by_split[split_of(result.run_type)].append(_without_text(result))
-        for split, part in by_split.items():
-            splits[split][scaffold_id] = split_details(part, planned[split])
+                sums[split_of(result.run_type)].add(result)
+        for split, part in sums.items():
+            splits[split][scaffold_id] = part.details(planned[split])
     return Details(iteration=plan.iteration, splits=splits)
 
 
-def split_details(results: list[RunResult], planned: int) -> SplitDetails:
-    """One scaffold on one split. Runs that our own machinery failed are missing, never zeros."""
-    counted = [result for result in results if result.status.counts and result.score is not None]
-    usage = sum((result.usage for result in counted), Usage())
-    statuses = Counter(result.status for result in results)
-    return SplitDetails(
-        **estimate([result.score for result in counted if result.score is not None]).model_dump(),
-        planned=planned,
-        missing=planned - len(counted),
-        complete=len(counted) == planned,
-        statuses={status: statuses[status] for status in Status if statuses[status]},
-        calls=usage.calls,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        usd=usage.usd,
-    )
+@dataclass
+class _Sums:
+    """What is kept of one scaffold's results on one split: there may be very many of them, with large outputs."""
+
+    scores: list[float] = field(default_factory=list)
+    statuses: Counter[Status] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, result: RunResult) -> None:
+        self.statuses[result.status] += 1
+        if result.status.counts and result.score is not None:
+            self.scores.append(result.score)
+            self.usage += result.usage
+
+    def details(self, planned: int) -> SplitDetails:
+        """Runs that our own machinery failed are missing, never zeros."""
+        counted, usage = len(self.scores), self.usage
+        return SplitDetails(
+            **estimate(self.scores).model_dump(),
+            planned=planned,
+            missing=planned - counted,
+            complete=counted == planned,
+            statuses={status: self.statuses[status] for status in Status if self.statuses[status]},
+            calls=usage.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            usd=usage.usd,
+        )
 
 
 def _means(details: Details, split: str) -> dict[str, float]:
     parts = details.splits.get(split, {})
     return {scaffold_id: part.mean for scaffold_id, part in parts.items() if part.mean is not None}
-
-
-def _without_text(result: RunResult) -> RunResult:
-    # A scaffold's results are held together until they are summed; their outputs may be large.
-    return result.model_copy(update={"output": None, "feedback": None, "error_message": None})

@@ -7,20 +7,22 @@ from coordinator.dispatch import Dispatch, JobQueue
 from coordinator.experiment import plan_for
 from coordinator.report.base import Reporter
 from shared.file_manager import ExperimentFileManager
-from shared.models import Details, Job, Plan, Status
+from shared.models import Details, Job, Plan
 
 RECEIPT_GRACE = 60.0
 """Seconds beyond a run's deadline after which its receipt is taken for lost."""
 
 
-def run_loop(files: ExperimentFileManager, queue: JobQueue, reporter: Reporter) -> None:
+def run_loop(files: ExperimentFileManager, queue: JobQueue, reporter: Reporter) -> list[Details]:
     """Bring every iteration to its scoring files. What is committed already is not run again."""
     spec = files.load_metadata().spec
+    details = []
     for iteration in range(spec.loop.iterations):
         plan = plan_for(files, iteration)
         evaluate(files, plan, queue, reporter, spec.executor.timeout)
-        aggregate(files, iteration)
+        details.append(aggregate(files, iteration))
         # Selecting parents and proposing their children for the next iteration comes here.
+    return details
 
 
 def evaluate(files: ExperimentFileManager, plan: Plan, queue: JobQueue, reporter: Reporter, timeout: float) -> None:
@@ -44,14 +46,3 @@ def uncommitted(files: ExperimentFileManager, plan: Plan) -> Iterator[Job]:
     """The plan's jobs without a committed result, in the plan's order."""
     committed = {id: set(files.committed_run_types(plan.iteration, id)) for id in plan.scaffolds}
     return (job for job in plan.jobs() if job.run_type not in committed[job.scaffold_id])
-
-
-def all_details(files: ExperimentFileManager) -> list[Details]:
-    """Scores and details of every planned iteration, made anew from what is committed."""
-    return [aggregate(files, iteration) for iteration in files.plan_iterations()]
-
-
-def count_status(details: list[Details], status: Status) -> int:
-    """Runs that ended with ``status``, over all iterations."""
-    parts = (part for one in details for split in one.splits.values() for part in split.values())
-    return sum(part.statuses.get(status, 0) for part in parts)

@@ -8,6 +8,7 @@ from coordinator.report import words
 from coordinator.report.base import Reporter, Summary
 from coordinator.report.progress import Progress
 from coordinator.report.standing import closing, standing_table
+from shared.error_words import emit
 from shared.models import Job, Plan, Receipt, RunResult
 from shared.run_log import printable
 
@@ -51,14 +52,14 @@ class ProgressReporter(Reporter):
             self._complain(f"Given up after {receipt.attempt} attempts: {job}", receipt)
 
     def say(self, message: str) -> None:
-        print(printable(message), file=self._err, flush=True)
+        emit(self._err, printable(message))
 
     def finished(self, summary: Summary) -> None:
         self.close()
         seconds = self.progress.seconds_per_run()
         for details in summary.details:
-            print(standing_table(details, self._names, seconds), file=self._out, flush=True)
-        print("", *closing(summary, self.progress.notable), sep="\n", file=self._err, flush=True)
+            emit(self._out, standing_table(details, self._names, seconds))
+        emit(self._err, "\n".join(["", *closing(summary, self.progress.notable)]))
 
     def _complain(self, what: str, receipt: Receipt) -> None:
         now = self._clock()

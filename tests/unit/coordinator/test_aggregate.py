@@ -1,13 +1,15 @@
 """Scoring files from committed results."""
 
 import json
+import weakref
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.aggregate import aggregate
+from coordinator.aggregate import aggregate, iteration_details
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, Plan, RunResult, Status, Usage
 
@@ -95,3 +97,24 @@ def test_a_quarantined_run_is_missing(tmp_path: Path) -> None:
     directory = experiment(tmp_path / "exp", {"0": {"valid_0": (Status.INFRA_ERROR, None)}}, planned=1)
     part = aggregate(ExperimentFileManager(directory), 0).splits["valid"]["0"]
     assert (part.n, part.missing, part.mean) == (0, 1, None)
+
+
+def test_no_result_is_kept_once_it_was_counted() -> None:
+    plan = Plan(
+        experiment="exp",
+        iteration=0,
+        scaffolds=("0",),
+        runs={f"valid_{n}": Example(id=str(n), input="x") for n in range(50)},
+    )
+    alive: list[weakref.ref[RunResult]] = []
+
+    def results() -> Iterator[RunResult]:
+        for run_type in plan.runs:
+            assert sum(one() is not None for one in alive) <= 1
+            fields = {"experiment": "exp", "iteration": 0, "scaffold_id": "0", "run_type": run_type}
+            values = {**fields, "example_id": "x", "status": "ok", "score": 1.0, "started_at": NOW, "finished_at": NOW}
+            result = RunResult.model_validate(values)
+            alive.append(weakref.ref(result))
+            yield result
+
+    assert iteration_details(plan, [("0", results())]).splits["valid"]["0"].n == 50
