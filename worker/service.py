@@ -44,7 +44,9 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
     sandbox = build_sandbox(sandbox_name)
     sandbox.check()
     with own_name(settings.worker_name if name is None else name) as worker:
-        settings = override_settings(worker_name=worker, concurrency=concurrency or settings.concurrency)
+        settings = override_settings(
+            worker_name=worker, concurrency=concurrency or settings.concurrency, sandbox=sandbox_name
+        )
         reaped = sandbox.reap(worker)
         remove_stray_sockets(settings.socket_dir)
         if reaped:
