@@ -26,6 +26,11 @@ def dataset(published: str, own: str) -> Path:
     return DATA / published if (DATA / published).is_file() else Path(__file__).parent / "data" / own
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that nothing waits for it at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_gsm8k.py", "test_humaneval.py"))
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis server of the tests' own, without persistence, on a free port of the loopback address."""
