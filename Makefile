@@ -16,7 +16,7 @@ demo: setup ## run examples/quickstart, setting up all it needs; MODEL=sim/arith
 	@scripts/demo.sh
 
 test: setup ## the whole suite, setting up Docker and Redis too; ARGS="-k word" goes to pytest
-	@scripts/with_servers.sh $(BIN)/python -m pytest $(ARGS)
+	@scripts/with_servers.sh $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## the tests that need no server
 	@$(BIN)/python -m pytest tests/unit tests/contracts -m "not docker and not redis and not model" $(ARGS)

@@ -1,6 +1,5 @@
 """Experiments to measure with, and the workers that run them."""
 
-import os
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from coordinator.session import run_session
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Plan, Receipt, RunResult
 from shared.queue import make_app
+from shared.settings import child_environment
 
 SCAFFOLD = "def process_input(input_string):\n    return input_string.upper()\n"
 
@@ -71,14 +71,14 @@ def redis_server(folder: Path) -> Iterator[str]:
     if server is None:
         raise SystemExit("There is no redis-server on this machine; install it with: scripts/redis.sh")
     command = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with _child(command, dict(os.environ)):
+    with _child(command, child_environment()):
         yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
 def worker(broker_url: str, data_dir: Path, slots: int, sandbox: str) -> Iterator[None]:
     """A worker that listens."""
-    environment = {**os.environ, "SCAFFOLDRY_BROKER_URL": broker_url, "SCAFFOLDRY_DATA_DIR": str(data_dir)}
+    environment = child_environment(SCAFFOLDRY_BROKER_URL=broker_url, SCAFFOLDRY_DATA_DIR=str(data_dir))
     command = [sys.executable, "-m", "worker", "run", "--concurrency", str(slots), "--sandbox", sandbox]
     with _child(command, environment):
         wait_for_worker(broker_url)
@@ -89,9 +89,14 @@ def worker(broker_url: str, data_dir: Path, slots: int, sandbox: str) -> Iterato
 def noop_worker(broker_url: str, slots: int) -> Iterator[None]:
     """A Celery worker as anyone starts one, with a task that does nothing."""
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.noop", "worker", "-c", str(slots), "-l", "ERROR"]
-    with _child(command, {**os.environ, "BENCHMARK_BROKER_URL": broker_url}):
+    with _child(command, noop_environment(broker_url)):
         wait_for_worker(broker_url)
         yield
+
+
+def noop_environment(broker_url: str) -> dict[str, str]:
+    """The environment in which ``benchmarks.noop`` finds its broker: by Celery's own variables."""
+    return child_environment(CELERY_BROKER_URL=broker_url, CELERY_RESULT_BACKEND=broker_url)
 
 
 def wait_for_worker(broker_url: str) -> None:

@@ -1,14 +1,13 @@
 """Jobs per second with the ``fake`` sandbox, beside a bare Celery task that does nothing, on the same Redis."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.experiments import noop_worker, redis_server, timed_session, worker, write_spec
+from benchmarks.experiments import noop_environment, noop_worker, redis_server, timed_session, worker, write_spec
 
 JOBS = 1000
 SLOTS = 2
@@ -22,10 +21,8 @@ def bare_celery(broker_url: str, jobs: int) -> float:
         f"assert [p.get(timeout=120) for p in pending] == list(range({jobs}))\n"
         "print(time.perf_counter() - began)\n"
     )
-    environment = {**os.environ, "BENCHMARK_BROKER_URL": broker_url}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
+    command, environment = [sys.executable, "-c", script], noop_environment(broker_url)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
 
 

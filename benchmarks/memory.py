@@ -1,7 +1,6 @@
 """The coordinator's peak memory at 1,000 and at 20,000 jobs."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +29,6 @@ def measure(folder: Path) -> list[dict[str, float]]:
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
-                env=dict(os.environ),
             )
             mebibytes, seconds = map(float, done.stdout.split())
             rows.append({"jobs": jobs, "peak_mib": mebibytes, "seconds": seconds})

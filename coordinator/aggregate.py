@@ -31,6 +31,11 @@ def aggregate(files: ExperimentFileManager, iteration: int) -> Details:
     return details
 
 
+def aggregate_all(files: ExperimentFileManager) -> list[Details]:
+    """The scoring files of every planned iteration, made anew from what is committed."""
+    return [aggregate(files, iteration) for iteration in files.plan_iterations()]
+
+
 def standings(files: ExperimentFileManager, before: int) -> dict[str, Standing]:
     """Each scaffold's latest validation in the iterations before that one, by their details files."""
     history: dict[str, Standing] = {}

@@ -8,6 +8,7 @@ from celery import Celery
 from pydantic import ValidationError
 
 from coordinator.dispatch import JobQueue
+from coordinator.report import words
 from shared.errors import BrokerUnavailable, NoWorker
 from shared.models import Job, Receipt, Status
 from shared.queue import connection_errors, send_job
@@ -87,7 +88,8 @@ class CeleryQueue(JobQueue):
     def complaint(self) -> str | None:
         if self._watch is not None or any(self._app.control.ping(timeout=2.0) for _ in range(2)):
             return None
-        sentence = f"No worker is listening on {self._where}. Start one: scaffoldry worker --broker-url {self._where}"
+        start = words.command("worker", "--broker-url", self._where)
+        sentence = f"No worker is listening on {self._where}. Start one: {start}"
         if not self._wait:
             raise NoWorker(sentence)
         return sentence

@@ -1,5 +1,6 @@
 """Making an experiment's directory, and opening it again."""
 
+import json
 import platform
 from collections.abc import Sized
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 import shared
 from coordinator.datasets import data_digest, load_data, overlaps
 from coordinator.plan import plan_iteration
+from coordinator.report.words import command
 from coordinator.scaffolds import load_scaffolds, scaffold_warnings
 from coordinator.spec import LoadedSpec, check_spec, load_spec, model_scripts, scorer_source, spec_difference
 from shared.errors import SpecChanged, SpecError
@@ -37,7 +39,7 @@ class Prepared(Frozen):
 def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None = None) -> Prepared:
     """Load and check everything an experiment needs. Raises SpecError, DatasetError, UnknownName, ModelConfigError."""
     if name is not None:
-        overrides = (*overrides, f"name={name}")
+        overrides = (*overrides, f"name={json.dumps(name)}")  # in quotes it is text, whatever it reads like
     loaded = load_spec(spec_path, overrides)
     data = {str(split): examples for split, examples in load_data(loaded.spec.data, loaded.folder).items()}
     check_spec(loaded, data)
@@ -127,8 +129,8 @@ def open_for_resume(directory: Path, ignore_spec_change: bool = False) -> Experi
         raise SpecChanged(
             f"The spec {metadata.spec_path} is not the one this experiment was started with:\n  "
             + "\n  ".join(difference)
-            + "\nPut it back, start a new experiment with `scaffoldry run`, or go on with the old spec: "
-            f"scaffoldry resume {directory} --ignore-spec-change"
+            + f"\nPut it back, start a new experiment with `{command('run')}`, or go on with the old spec: "
+            + command("resume", str(directory), "--ignore-spec-change")
         )
     return files
 

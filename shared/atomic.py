@@ -59,8 +59,16 @@ def _create(path: Path) -> int:
     try:
         return os.open(path, flags, 0o644)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         return os.open(path, flags, 0o644)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those around it that are not there, each durable in the one that holds it."""
+    if not path.exists():
+        make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import traceback
+from typing import IO
 
 from shared.errors import ScaffoldryError
 
@@ -16,7 +17,22 @@ def say(message: str) -> None:
     """Talk: a sentence on stderr, with control characters made visible."""
     from shared.run_log import printable  # what it imports is slow, and help must be fast
 
-    print(printable(message), file=sys.stderr, flush=True)
+    emit(sys.stderr, printable(message))
+
+
+def emit(stream: IO[str], text: str) -> None:
+    """Print lines on a stream of this process, or nowhere once its reader has gone."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        discard(stream)
+
+
+def discard(stream: IO[str]) -> None:
+    """Let what was written on a stream whose reader has gone, and all that follows, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def describe(error: BaseException) -> tuple[str, int]:

@@ -65,13 +65,15 @@ class ExperimentFileManager:
     @classmethod
     def create(cls, data_dir: Path, name: str, now: datetime | None = None) -> Self:
         """A new, empty experiment directory ``<name>_<timestamp>``; never one that exists."""
+        atomic.make_directory(Path(data_dir))
         stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
         for suffix in ("", *(f"-{count}" for count in range(2, 1000))):
             directory = Path(data_dir) / check_experiment_name(f"{name}_{stamp}{suffix}")
             try:
-                directory.mkdir(parents=True)
+                directory.mkdir()
             except FileExistsError:
                 continue
+            atomic.sync_directory(Path(data_dir))
             return cls(directory)
         raise UsageError(f"There are a thousand experiments named {name}_{stamp} already; choose another name.")
 
@@ -358,7 +360,8 @@ class ExperimentFileManager:
     def end_probe(self) -> list[str]:
         """The workers whose answers are seen here; the probe's directory is removed."""
         answers = [name.removeprefix("answer-") for name in _names(self._dir) if name.startswith("answer-")]
-        shutil.rmtree(self._dir)
+        if self._dir.exists():
+            shutil.rmtree(self._dir)
         return sorted(answers)
 
     # ------------------------------------------------------------------ paths

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
 from time import monotonic_ns
-from typing import Any
+from typing import Any, ClassVar
 
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps, loads
@@ -70,6 +70,8 @@ class Transport(filesystem.Transport):
     """Kombu's filesystem transport with the channel above."""
 
     Channel = Channel
+    default_connection_params: ClassVar[dict[str, Any]] = {}
+    """No host and no port: there is nothing that Kombu could miss, and warn about."""
 
     def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Give up after a moment, as if ``timeout`` were over: who waits here also has signals to look at."""

@@ -13,6 +13,7 @@ _UNPRINTABLE = re.compile(
 """Control characters, and those that turn or hide what stands beside them."""
 _MARKER = re.compile(r"(?<=\n)(?==)")
 _LONGEST_SECTION = 256 * 1024
+_STARTED = "=== run: "
 _FINISHED = "=== finished: "
 
 
@@ -30,9 +31,22 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def is_finished(text: str) -> bool:
-    """Whether the last attempt in a log has ended."""
-    return text.rfind("\n" + _FINISHED) > text.rfind("\n=== run: ")
+class Ending:
+    """Tells from a log, piece by piece as it grows, whether its last attempt has ended. Looks at each piece once."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._line = ""
+        """How the line that is not at its end yet begins."""
+
+    def feed(self, piece: str) -> bool:
+        """Whether it has, now that ``piece`` was read as well."""
+        *lines, last = (self._line + piece).split("\n")
+        for line in lines:
+            if line.startswith((_STARTED, _FINISHED)):
+                self.finished = line.startswith(_FINISHED)
+        self._line = last[: len(_FINISHED)]
+        return self.finished
 
 
 class RunLog:
@@ -45,7 +59,7 @@ class RunLog:
     def start(self, job: Job, attempt: int, worker: str, model: str, input_string: str) -> None:
         """The header, and what the scaffold is given."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._write(f"\n=== run: {job}\n=== attempt {attempt} on {worker}, model {model or 'none'}, {now}\n")
+        self._write(f"\n{_STARTED}{job}\n=== attempt {attempt} on {worker}, model {model or 'none'}, {now}\n")
         self.section("input", input_string)
         self._write("--- output\n")
 

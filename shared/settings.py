@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Threads of a local model, on all runs' behalf. Its threads wait for each other many times for each token, so that
     one which shares its processor with a container slows them all: half the processors are left to the runs."""
     worker_name: str = Field(default_factory=socket.gethostname)
+    sandbox: str = "docker"
+    """The one sandbox that a worker runs scaffolds in, whatever an experiment asks for."""
     sandbox_image: str | None = None
     """Image to run scaffolds in; None: the one built from this version's files."""
     log_level: str = "warning"

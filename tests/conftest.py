@@ -1,6 +1,7 @@
 """What all tests share: servers of their own, and settings that no user's environment leaks into."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,16 @@ settings.load_profile("scaffoldry")
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 """GSM8K and HumanEval, where they lie beside the checkout."""
+
+
+def dataset(published: str, own: str) -> Path:
+    """A published dataset where it lies beside the checkout, and else a small one of our own in the same form."""
+    return DATA / published if (DATA / published).is_file() else Path(__file__).parent / "data" / own
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that nothing waits for it at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_gsm8k.py", "test_humaneval.py"))
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +53,18 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(10)
 
 
+@pytest.fixture(scope="session")
+def sandbox_image() -> str:
+    """The reference of the sandbox image, which is built if need be. Without an engine this fails."""
+    from shared.errors import SandboxUnavailable
+    from worker.sandbox.image import build_image
+
+    try:
+        return build_image(print)
+    except SandboxUnavailable as error:
+        pytest.fail(f"No containers can be run here: {error}")
+
+
 def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(100):
         if process.poll() is not None:
@@ -60,6 +83,10 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("SCAFFOLDRY_") or name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
             monkeypatch.delenv(name)
+
+
+COMMAND = shlex.join([sys.executable, "-m", "coordinator"])
+"""The command as tests run it, and as it names itself where they do."""
 
 
 def scaffoldry(

@@ -3,21 +3,12 @@
 from collections.abc import Iterator
 
 from shared.errors import ScaffoldryError
-from shared.models.base import Frozen
+from shared.models import Finding
 from worker.gateway.models_cli import list_models
 from worker.sandbox.engine_report import EngineReport, engine_report
 
 _INSTALL = "Install Docker and start its engine (as root: apt-get install docker.io), or let this user use it."
 _UPDATE = "Update the packages runc and docker, or read their changelogs for the numbers above."
-
-
-class Finding(Frozen):
-    """One check. ``ok`` is None where something may be wrong, or is not needed by everybody."""
-
-    check: str
-    ok: bool | None
-    detail: str
-    fix: str | None = None
 
 
 def checks() -> list[Finding]:

@@ -5,16 +5,19 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 from filelock import FileLock, Timeout
 
 from shared.errors import UsageError
+from shared.models.ids import check_worker_name
 from shared.queue import app, check_broker, remove_folder, without_password
-from shared.settings import get_settings, override_settings
+from shared.settings import Settings, get_settings, override_settings
 from worker.gateway.socket_dir import remove_stray_sockets
 from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
@@ -36,11 +39,14 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
         raise UsageError("A worker needs a broker: set SCAFFOLDRY_BROKER_URL or give --broker-url redis://HOST:6379/0.")
     if parent is not None:
         _die_with(parent)
+        warnings.simplefilter("ignore", SecurityWarning)  # Celery's about root, which is the user's own choice
     check_broker(app, without_password(settings.broker_url))
     sandbox = build_sandbox(sandbox_name)
     sandbox.check()
-    with own_name(name or settings.worker_name) as worker:
-        settings = override_settings(worker_name=worker, concurrency=concurrency or settings.concurrency)
+    with own_name(settings.worker_name if name is None else name) as worker:
+        settings = override_settings(
+            worker_name=worker, concurrency=concurrency or settings.concurrency, sandbox=sandbox_name
+        )
         reaped = sandbox.reap(worker)
         remove_stray_sockets(settings.socket_dir)
         if reaped:
@@ -52,7 +58,7 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
 
         worker_shutting_down.connect(mind_cold_shutdown, weak=False)
         try:
-            app.worker_main(_arguments(worker, settings.concurrency, settings.log_level))
+            app.worker_main(_arguments(worker, settings, quiet=parent is not None))
         finally:
             sandbox.reap(worker)
             if parent is not None and os.getppid() != parent:
@@ -61,7 +67,7 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
 
 def reap(name: str | None, sandbox_name: str) -> int:
     """Remove what a worker of that name, which is gone, left behind; how many containers there were."""
-    with own_name(name or get_settings().worker_name) as worker:
+    with own_name(get_settings().worker_name if name is None else name) as worker:
         return build_sandbox(sandbox_name).reap(worker)
 
 
@@ -72,12 +78,13 @@ def _end_at_last(sandbox: Sandbox, worker: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _arguments(worker: str, concurrency: int, log_level: str) -> list[str]:
+def _arguments(worker: str, settings: Settings, quiet: bool) -> list[str]:
     return [
+        *(["--quiet"] if quiet else []),  # no banner: whoever started us shows our last lines where we fail
         "worker",
         f"--hostname=worker@{worker}",
-        f"--concurrency={concurrency}",
-        f"--loglevel={log_level}",
+        f"--concurrency={settings.concurrency}",
+        f"--loglevel={settings.log_level}",
         "--pool=prefork",
         "--without-gossip",
         "--without-mingle",
@@ -90,8 +97,9 @@ def own_name(name: str) -> Iterator[str]:
     """``name``, or ``name-2``, ``name-3``, ... where other workers of this host have it; held while in the context.
 
     The name is what strays are found by, so two living workers must never share one, and a restarted worker should
-    get its old one back.
+    get its old one back. Raises InvalidId for what is no worker's name.
     """
+    check_worker_name(name)
     folder = get_settings().cache_dir / "workers"
     folder.mkdir(parents=True, exist_ok=True)
     for count in range(1, 1000):

@@ -9,7 +9,7 @@ from celery.signals import worker_process_shutdown
 from pydantic import Field, ValidationError
 
 from shared.error_words import describe
-from shared.errors import OutOfBudget, ScaffoldryError
+from shared.errors import OutOfBudget, ScaffoldryError, UsageError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Receipt, Status
 from shared.models.base import Frozen
@@ -81,4 +81,13 @@ def _run(job: Job, attempt: int, worker: str) -> Receipt:
 
 @lru_cache(maxsize=16)
 def _experiment(name: str) -> ExperimentFileManager:
-    return ExperimentFileManager.locate(get_settings().data_dir, name)
+    settings = get_settings()
+    files = ExperimentFileManager.locate(settings.data_dir, name)
+    wanted = files.load_metadata().spec.sandbox
+    if wanted != settings.sandbox:
+        # Whoever sends jobs must not be able to choose less isolation than whoever runs the worker.
+        raise UsageError(
+            f"The experiment runs in the sandbox {wanted!r}, and this worker in {settings.sandbox!r} alone: start a "
+            f"worker with --sandbox {wanted}."
+        )
+    return files

@@ -1,6 +1,5 @@
 """How a command ends: every error becomes a sentence on stderr and an exit code."""
 
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -8,7 +7,7 @@ from typing import ParamSpec
 
 import typer
 
-from shared.error_words import describe, say
+from shared.error_words import describe, discard, say
 
 __all__ = ["describe", "guarded", "say"]
 
@@ -28,12 +27,11 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         try:
             code = command(*args, **kwargs)
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read our output has gone; let Python flush the rest to nowhere when it exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = READER_GONE
         except (Exception, KeyboardInterrupt) as error:
             sentence, code = describe(error)
+            if isinstance(error, BrokenPipeError):  # whoever read our output has gone
+                discard(sys.stdout)
+                sentence, code = "", READER_GONE
             for part in (sentence, *getattr(error, "__notes__", ())):
                 if part:
                     say(part)

@@ -33,6 +33,7 @@ def ls(
 def _list_experiments(data_dir: Path, as_json: bool) -> int:
     from coordinator.report.json_report import json_line
     from coordinator.report.table import text_table
+    from coordinator.report.words import command
     from shared.file_manager import ExperimentFileManager
 
     records, code = [], 0
@@ -49,7 +50,7 @@ def _list_experiments(data_dir: Path, as_json: bool) -> int:
         rows = [[str(record[key]) for key in keys] for record in map(_in_words, records)]
         typer.echo(text_table(keys, rows, frozenset({"scaffolds", "runs"})))
     elif not code:
-        say(f"There are no experiments in {data_dir}. Start one: scaffoldry run SPEC")
+        say(f"There are no experiments in {data_dir}. Start one: {command('run', 'SPEC')}")
     return code
 
 

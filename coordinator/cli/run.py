@@ -32,7 +32,9 @@ class MachineCheckFailed(ScaffoldryError):
     """The worker's check has said what is wrong with this machine; its exit code is ours."""
 
     def __init__(self, exit_code: int) -> None:
-        super().__init__("Nothing was started. `scaffoldry doctor` looks at this machine as a whole.")
+        from coordinator.report.words import command
+
+        super().__init__(f"Nothing was started. `{command('doctor')}` looks at this machine as a whole.")
         self.exit_code = exit_code
 
 
@@ -82,6 +84,7 @@ def run(
         url = broker_url_or_set(broker_url)
         image = _check_machine(prepared.loaded.spec, url)
         files = create(prepared, data_dir_or_set(data_dir), image)
+        del prepared  # its datasets would lie in memory for as long as the run lasts
         return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
 
 

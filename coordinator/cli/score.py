@@ -14,12 +14,12 @@ def score(directory: Directory, as_json: AsJson = False) -> int:
     For a scorer that was mended: results and scoring files are made anew. A module:function scorer is taken from beside
     the spec, as it is now. Exits with 1 where the scorer still fails.
     """
+    from coordinator.aggregate import aggregate_all
     from coordinator.cli.reading import scaffold_names
     from coordinator.experiment import take_mended_scorer
     from coordinator.report.json_report import json_line
     from coordinator.report.standing import remarks, standing_table
     from coordinator.report.words import plural
-    from coordinator.session import aggregate_all
     from coordinator.worker_tools import call_worker
     from shared.file_manager import ExperimentFileManager
 

@@ -26,16 +26,18 @@ def worker(
     ] = "docker",
 ) -> int:
     """Serve jobs from the broker until stopped."""
+    from coordinator.report.words import command
     from coordinator.worker_tools import become_worker
     from shared.errors import UsageError
+    from shared.models.ids import check_worker_name
 
     url = broker_url_or_set(broker_url)
     if url is None:
         raise UsageError(
             "A worker needs a broker to take its jobs from: set SCAFFOLDRY_BROKER_URL or give --broker-url "
-            "redis://HOST:6379/0. (Without a broker, `scaffoldry run` brings a worker of its own.)"
+            f"redis://HOST:6379/0. (Without a broker, `{command('run')}` brings a worker of its own.)"
         )
     arguments = ["run", "--sandbox", sandbox]
     arguments += ["--concurrency", str(concurrency)] if concurrency is not None else []
-    arguments += ["--name", name] if name is not None else []
+    arguments += ["--name", check_worker_name(name)] if name is not None else []
     become_worker(*arguments, SCAFFOLDRY_BROKER_URL=url, SCAFFOLDRY_DATA_DIR=str(data_dir_or_set(data_dir).absolute()))

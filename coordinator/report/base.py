@@ -36,7 +36,10 @@ class Summary(Frozen):
 
 
 class Reporter(ABC):
-    """Told of everything in order; shows it as it sees fit. Talk goes to stderr, data to stdout."""
+    """Told of everything in order; shows it as it sees fit. Talk goes to stderr, data to stdout.
+
+    A reader of either that goes away does not stop the experiment: the rest goes nowhere.
+    """
 
     @abstractmethod
     def iteration_started(self, plan: Plan) -> None:

@@ -5,6 +5,7 @@ from typing import IO, Any
 
 from coordinator.report import words
 from coordinator.report.base import Reporter, Summary
+from shared.error_words import emit
 from shared.models import Job, Plan, Receipt, RunResult
 from shared.run_log import printable
 
@@ -44,7 +45,7 @@ class JsonReporter(Reporter):
 
     def say(self, message: str) -> None:
         self._write("message", message=message)
-        print(printable(message), file=self._err, flush=True)
+        emit(self._err, printable(message))
 
     def tick(self) -> None:
         """Nothing moves between events."""
@@ -58,8 +59,7 @@ class JsonReporter(Reporter):
         )
 
     def _write(self, event: str, **fields: Any) -> None:
-        self._out.write(json_line({"event": event, **fields}))
-        self._out.flush()
+        emit(self._out, json_line({"event": event, **fields})[:-1])
 
 
 def _run(job: Job, receipt: Receipt) -> dict[str, Any]:

@@ -11,6 +11,13 @@ from coordinator.report.plain import PlainReporter
 from coordinator.report.rich_report import RichReporter
 
 
+class _Steady(Console):
+    """A console that falls silent where its reader goes away, rather than end the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def make_reporter(json: bool, names: Mapping[str, str] | None = None, console: Console | None = None) -> Reporter:
     """Live on a terminal, plain lines elsewhere, one object a line with ``json``.
 
@@ -18,7 +25,7 @@ def make_reporter(json: bool, names: Mapping[str, str] | None = None, console: C
     """
     if json:
         return JsonReporter(sys.stdout, sys.stderr)
-    console = console or Console(stderr=True, highlight=False)
+    console = console or _Steady(stderr=True, highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return RichReporter(console, sys.stdout, names)
     return PlainReporter(sys.stdout, console.file, names)

@@ -10,6 +10,7 @@ from coordinator.report.leaders import leaders_table
 from coordinator.report.overview import overview_table
 from coordinator.report.progress import Progress
 from coordinator.report.standing import closing, standing_table
+from shared.error_words import emit
 from shared.models import Job, Plan, Receipt, RunResult
 from shared.run_log import printable
 
@@ -53,13 +54,13 @@ class ProgressReporter(Reporter):
             self._complain(f"Given up after {receipt.attempt} attempts: {job}", receipt)
 
     def say(self, message: str) -> None:
-        print(printable(message), file=self._err, flush=True)
+        emit(self._err, printable(message))
 
     def finished(self, summary: Summary) -> None:
         self.close()
         for table in self._tables(summary):
-            print(table, file=self._out, flush=True)
-        print("", *closing(summary, self.progress.notable), sep="\n", file=self._err, flush=True)
+            emit(self._out, table)
+        emit(self._err, "\n".join(["", *closing(summary, self.progress.notable)]))
 
     def _tables(self, summary: Summary) -> list[str]:
         """The scores of the one iteration there was, or the latest of all scaffolds; then the leaders."""

@@ -1,9 +1,12 @@
 """Numbers and states as a person reads them."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import coordinator
 from shared.models.scores import Estimate
 from shared.models.status import Status
 from shared.run_log import printable
@@ -92,5 +95,16 @@ def folder_name(source: str | None) -> str:
 
 
 def command(*words: str) -> str:
-    """A ``scaffoldry`` command line that can be pasted into a shell."""
-    return shlex.join(["scaffoldry", *words])
+    """A command line of this program that can be pasted into the shell that it was started from."""
+    return shlex.join([*_program(), *words])
+
+
+def _program() -> list[str]:
+    """``scaffoldry`` where the shell finds this very program by that name, else what was typed to start it."""
+    typed = Path(sys.argv[0])
+    if typed == Path(coordinator.__path__[0]) / "__main__.py":
+        return [sys.orig_argv[0], "-m", "coordinator"]
+    found = shutil.which("scaffoldry")
+    if typed.name != "scaffoldry" or (found and typed.exists() and typed.samefile(found)):
+        return ["scaffoldry"]
+    return [sys.argv[0]]

@@ -3,6 +3,7 @@
 from shared.models.base import Frozen
 from shared.models.example import Example
 from shared.models.experiment import ExperimentMetadata, ImageInfo
+from shared.models.finding import Finding
 from shared.models.job import Job
 from shared.models.limits import Limits
 from shared.models.plan import Plan
@@ -19,6 +20,7 @@ __all__ = [
     "Example",
     "ExperimentMetadata",
     "ExperimentSpec",
+    "Finding",
     "Frozen",
     "ImageInfo",
     "Job",

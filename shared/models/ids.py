@@ -10,7 +10,7 @@ from shared.errors import InvalidId
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-_SCAFFOLD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PREFLIGHT = "preflight"
 """A proposed scaffold's trial with a mock model: a run like the others, that is never scored."""
@@ -20,7 +20,7 @@ _RUN_TYPE = re.compile(r"(train|valid|test|preflight)_(0|[1-9][0-9]{0,8})")
 
 def check_scaffold_id(value: object) -> str:
     """Return ``value`` if it is a scaffold id (``0``, ``2-0-1``, ``vote.v2``), else raise InvalidId."""
-    if not isinstance(value, str) or not _SCAFFOLD_ID.fullmatch(value):
+    if not isinstance(value, str) or not _SHORT_NAME.fullmatch(value):
         raise InvalidId(
             f"{value!r} is not a scaffold id: use 1 to 64 letters, digits, '.', '_' or '-', "
             "starting with a letter or digit."
@@ -34,6 +34,16 @@ def check_experiment_name(value: object) -> str:
         raise InvalidId(
             f"{value!r} cannot name an experiment: use 1 to 128 letters, digits, '.', '_' or '-', "
             "starting with a letter or digit."
+        )
+    return value
+
+
+def check_worker_name(value: object) -> str:
+    """Return ``value`` if it can name a worker, its lock file and its containers' label, else raise InvalidId."""
+    if not isinstance(value, str) or not _SHORT_NAME.fullmatch(value):
+        raise InvalidId(
+            f"{value!r} cannot name a worker: use 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or "
+            "digit. Give another with --name or SCAFFOLDRY_WORKER_NAME."
         )
     return value
 

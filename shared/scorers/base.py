@@ -34,7 +34,8 @@ class Scorer(ABC):
     ``score`` must not keep state. The built-in scorers never raise, whatever the output, and answer in under 100 ms
     (``python_tests`` runs code, and takes as long as that does); an example they cannot use raises ScorerError.
     Anything a scorer raises, and any value that is not a finite float, becomes the status ``scorer_error``; only
-    InfraError means that our own machinery failed.
+    InfraError means that our own machinery failed. The worker calls a scorer that is not built in, and needs no
+    sandbox, in a forked process of its own each time: its death is ``scorer_error`` too, and nothing it changes lasts.
     """
 
     name: ClassVar[str]

@@ -10,15 +10,18 @@ from shared.registry import Registry, nearest
 from shared.scorers.base import ProgramRunner, Scorer
 from shared.scorers.function import FunctionScorer
 
-SCORERS = Registry(
-    "scorer",
-    {
-        "choice": "shared.scorers.choice:ChoiceScorer",
-        "exact": "shared.scorers.exact:ExactScorer",
-        "numeric": "shared.scorers.numeric:NumericScorer",
-        "python_tests": "shared.scorers.python_tests:PythonTestsScorer",
-    },
-)
+_BUILTIN = {
+    "choice": "shared.scorers.choice:ChoiceScorer",
+    "exact": "shared.scorers.exact:ExactScorer",
+    "numeric": "shared.scorers.numeric:NumericScorer",
+    "python_tests": "shared.scorers.python_tests:PythonTestsScorer",
+}
+SCORERS = Registry("scorer", _BUILTIN)
+
+
+def is_builtin(scorer: Scorer) -> bool:
+    """Whether ``scorer`` is one of Scaffoldry's own; a subclass of one is not."""
+    return f"{type(scorer).__module__}:{type(scorer).__qualname__}" in _BUILTIN.values()
 
 
 def build_scorer(spec: ScorerSpec, *, run_program: ProgramRunner | None, module_source: str | None = None) -> Scorer:

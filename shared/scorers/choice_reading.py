@@ -10,8 +10,10 @@ answer is A because" name a choice, "the answer is a dog" and "Answer: I think" 
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from shared.scorers import choice_grammar as grammar
 
@@ -44,25 +46,37 @@ def plain(text: str) -> str:
 
 
 class Names:
-    """What the choices may be called: ``labels`` and ``texts`` map a folded name to the label."""
+    """What the choices may be called: ``labels`` and ``texts`` map a folded name to the label.
 
-    def __init__(self, choices: Mapping[str, str]) -> None:
+    ``places`` lists where in ``text`` a choice's text stands, in order: start, end, label. It is made once, since the
+    stretches that ``text_at`` is asked about overlap.
+    """
+
+    def __init__(self, choices: Mapping[str, str], text: str) -> None:
         self.labels = {label.casefold(): label for label in choices}
         self.texts = {plain(text): label for label, text in choices.items() if plain(text)}
         if len(self.texts) < sum(bool(plain(text)) for text in choices.values()):
             self.texts = {}  # two choices read the same, so a text names neither
         longest_first = sorted(self.texts, key=len, reverse=True)
         texts = "|".join(r"\s+".join(map(re.escape, text.split())) for text in longest_first)
-        self.text_pattern = re.compile(rf"(?<!\w)(?:{texts})(?!\w)" if texts else r"(?!)", re.IGNORECASE)
+        pattern = re.compile(rf"(?<!\w)(?:{texts})(?!\w)" if texts else r"(?!)", re.IGNORECASE)
+        self.places = list(self._places(pattern, text))
 
-    def text_at(self, text: str, start: int, end: int) -> tuple[str, int] | None:
+    def _places(self, pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, str]]:
+        match = pattern.search(text)
+        while match is not None:
+            label = self.texts.get(plain(match[0]))
+            if label is not None:
+                yield match.start(), match.end(), label
+            match = pattern.search(text, match.start() + 1)
+
+    def text_at(self, start: int, end: int) -> tuple[str, int] | None:
         """The choice whose text begins first between ``start`` and ``end``, and where it ends."""
-        for position in range(start, end + 1):
-            match = self.text_pattern.match(text, position)
-            label = self.texts.get(plain(match[0])) if match else None
-            if match and label is not None:
-                return label, match.end()
-        return None
+        number = bisect_left(self.places, start, key=itemgetter(0))
+        if number == len(self.places) or self.places[number][0] > end:
+            return None
+        _, text_end, label = self.places[number]
+        return label, text_end
 
 
 def read_choice(output: str, choices: Mapping[str, str]) -> Reading | None:
@@ -72,7 +86,7 @@ def read_choice(output: str, choices: Mapping[str, str]) -> Reading | None:
     """
     text = output if len(output) <= _HEAD + _TAIL else f"{output[:_HEAD]}\n\n{output[-_TAIL:]}"
     text = normal(text)[: 2 * (_HEAD + _TAIL)].strip()
-    names = Names(choices)
+    names = Names(choices, text)
     if plain(text) in names.texts and plain(text) not in names.labels:
         return names.texts[plain(text)]
     statements = [*_led(text, names), *_judged(text, names), *_lines(text, names)]
@@ -82,15 +96,20 @@ def read_choice(output: str, choices: Mapping[str, str]) -> Reading | None:
 
 
 def _led(text: str, names: Names) -> Iterator[Statement]:
-    """Statements that a phrase leads into: "the answer is B"."""
+    """The last statement that a phrase leads into: "the answer is B"."""
+    found: list[tuple[int, int, Reading]] = []
     for lead in grammar.LEAD.finditer(text):
         skipped = grammar.AFTER_LEAD.match(text, lead.end())
         start = skipped.end() if skipped else lead.end()
         reading = _label_at(text, start, names, weak=lead["noun"] is None)
         if reading is None:
             reading = _text_at(text, lead.end(), start, names)
-        if reading is not None and not _doubted(text, lead.start()):
+        if reading is not None:
+            found.append((start, lead.start(), reading))
+    for start, lead_start, reading in sorted(found, key=itemgetter(0), reverse=True):
+        if not _doubted(text, lead_start):
             yield start, reading
+            return
 
 
 def _label_at(text: str, start: int, names: Names, *, weak: bool) -> Reading | None:
@@ -106,7 +125,7 @@ def _label_at(text: str, start: int, names: Names, *, weak: bool) -> Reading | N
         return label
     if weak and word[0] in ("a", "i", "I"):
         return None
-    own_text = names.text_at(text, word.end(), word.end() + 3)
+    own_text = names.text_at(word.end(), word.end() + 3)
     follows_well = grammar.ENDS.match(text, word.end()) or (own_text and own_text[0] == label)
     return label if follows_well else None
 
@@ -123,11 +142,11 @@ def _joined(text: str, end: int, names: Names) -> str | None:
 
 def _text_at(text: str, start: int, end: int, names: Names) -> Reading | None:
     """The choice whose text stands between ``start`` and ``end``."""
-    found = names.text_at(text, start, end)
+    found = names.text_at(start, end)
     if found is None:
         return None
     either = grammar.OR.match(text, found[1])
-    second = names.text_at(text, either.end(), either.end()) if either else None
+    second = names.text_at(either.end(), either.end()) if either else None
     if second is not None:
         return Ambiguous((found[0], second[0]))
     return found[0] if grammar.ENDS.match(text, found[1]) else None

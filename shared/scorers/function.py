@@ -2,8 +2,10 @@
 
 import copy
 import math
+import sys
 import types
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -26,8 +28,8 @@ class FunctionScorer(Scorer):
     """Calls ``function(output, example)``, where ``example`` is a dict: ``id``, ``input`` and the line's other fields.
 
     The function answers a number, a ``(number, feedback)`` pair, or a ``Score``. ``True`` counts as 1.0 and ``False``
-    as 0.0. Anything else, NaN and infinity included, raises ScorerError. The function runs in the worker, as trusted
-    code.
+    as 0.0. Anything else, NaN and infinity included, raises ScorerError. It is trusted code: what the worker may do,
+    it may do.
     """
 
     name: ClassVar[str] = "module:function"
@@ -63,12 +65,13 @@ class FunctionScorer(Scorer):
 def _module(name: str, source: str | None) -> types.ModuleType:
     """The user's module: run from its text where that is given, else imported."""
     try:
-        if source is None:
-            return import_module(name)
-        module = types.ModuleType(name)
-        module.__file__ = f"{name.replace('.', '/')}.py"
-        exec(compile(source, module.__file__, "exec"), module.__dict__)
-        return module
+        with redirect_stdout(sys.stderr):  # what a command writes to its standard output is data
+            if source is None:
+                return import_module(name)
+            module = types.ModuleType(name)
+            module.__file__ = f"{name.replace('.', '/')}.py"
+            exec(compile(source, module.__file__, "exec"), module.__dict__)
+            return module
     except ModuleNotFoundError as error:
         raise SpecError(
             f"The scorer module {name!r} cannot be imported: {error}. Put {name}.py beside the spec, or install it."

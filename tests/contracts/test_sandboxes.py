@@ -300,6 +300,15 @@ def test_killing_its_parent_does_not_free_it(run: Run, sandbox: Sandbox) -> None
     assert outcome.status in (Status.SCAFFOLD_ERROR, Status.TIMEOUT)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored, and so may have started these tests."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, old)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_kills_the_program_and_goes_on(run: Run) -> None:
     """As a Ctrl-C or a SIGTERM's SystemExit does, in the main thread and in the middle of a run."""
     main = threading.main_thread().ident

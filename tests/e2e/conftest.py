@@ -1,13 +1,14 @@
 """Servers and helpers for whole experiments."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,8 @@ import pytest
 from shared.queue import make_app
 from tests.conftest import ROOT, command_environment, scaffoldry
 
-StartWorker = Callable[..., AbstractContextManager["subprocess.Popen[bytes]"]]
-
-
-@pytest.fixture(scope="session")
-def sandbox_image() -> str:
-    """The sandbox image, built if it has to be."""
-    done = scaffoldry("image", "build", cwd=ROOT, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+WORKER = f"lab-{os.getpid()}"
+"""Several of these may be tested at once on one machine."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +29,7 @@ def smollm2() -> str:
 
 
 @contextmanager
-def worker(broker_url: str, data_dir: Path, *arguments: str, name: str = "lab1") -> Iterator["subprocess.Popen[bytes]"]:
+def worker(broker_url: str, data_dir: Path, *arguments: str, name: str = WORKER) -> Iterator["subprocess.Popen[bytes]"]:
     """A ``scaffoldry worker`` that listens; its children and containers are gone afterwards."""
     command = [sys.executable, "-m", "coordinator", "worker", "--broker-url", broker_url, "--name", name, *arguments]
     process = subprocess.Popen(

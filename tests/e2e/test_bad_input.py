@@ -12,7 +12,7 @@ import pytest
 
 from shared.models import ExperimentMetadata, Plan, ScaffoldMetadata
 from shared.queue import RUN_JOB, make_app
-from tests.conftest import command_environment, scaffoldry
+from tests.conftest import COMMAND, command_environment, scaffoldry
 from tests.e2e.conftest import (
     means_by_hand,
     only_experiment,
@@ -216,7 +216,7 @@ def test_a_spec_that_has_changed(finished: tuple[Path, Path]) -> None:
     try:
         done = scaffoldry("resume", str(experiment), cwd=experiment)
         refused(done, 2, str(spec), 'executor.model: "sim/echo" -> "sim/arithmetic"', "executor.timeout: 120 -> 7")
-        assert f"scaffoldry resume {experiment} --ignore-spec-change" in done.stderr
+        assert f"{COMMAND} resume {experiment} --ignore-spec-change" in done.stderr
         assert tree(experiment.parent) == before
         done = scaffoldry("resume", str(experiment), "--ignore-spec-change", cwd=experiment)
         assert done.returncode == 0, done.stderr
@@ -231,7 +231,7 @@ def test_a_scorer_that_raises_is_shown_loudly_and_can_be_mended(tmp_path: Path) 
     module.write_text("def grade(output, example):\n    return {'0': 1.0}[output]\n")
     done = run(spec, tmp_path / "experiments")
     assert done.returncode == 1, done.stderr
-    assert "SCORER ERRORS" in done.stderr and "scaffoldry score" in done.stderr and "Traceback" not in done.stderr
+    assert "SCORER ERRORS" in done.stderr and f"{COMMAND} score" in done.stderr and "Traceback" not in done.stderr
     experiment = only_experiment(tmp_path / "experiments")
     results = [json.loads(path.read_text()) for path in result_files(experiment)]
     assert [result["status"] for result in results] == ["ok", "scorer_error", "scorer_error"]
@@ -301,7 +301,7 @@ def test_without_a_worker_it_says_so_and_waits_for_one(tmp_path: Path, redis_url
         )
     try:
         wait_until(lambda: "No worker is listening" in talk.read_text(), 60, "a sentence about the workers")
-        assert f"scaffoldry worker --broker-url {url}" in talk.read_text()
+        assert f"{COMMAND} worker --broker-url {url}" in talk.read_text()
         assert process.poll() is None
         with worker(url, data_dir, "--sandbox", "process", "--concurrency", "1", name="late"):
             assert process.wait(60) == 0, talk.read_text()
@@ -377,7 +377,7 @@ def test_a_disk_that_fills_up_and_is_cleared(tmp_path: Path, small_disk: Path) -
     assert done.returncode == 2, done.stderr
     assert "The disk is full" in done.stderr and "Free some space" in done.stderr and "Traceback" not in done.stderr
     experiment = only_experiment(small_disk)
-    assert f"scaffoldry resume {experiment}" in done.stderr
+    assert f"{COMMAND} resume {experiment}" in done.stderr
     assert 0 < len(result_files(experiment)) < 24
     check_whole(experiment)
     before = {path: path.read_bytes() for path in result_files(experiment)}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import DATA, ROOT, command_environment, scaffoldry
+from tests.conftest import COMMAND, ROOT, command_environment, scaffoldry
 from tests.e2e.conftest import (
+    WORKER,
     containers,
     means_by_hand,
     only_experiment,
@@ -77,7 +78,7 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
     assert all(one == found[0] for one in found)
     means = json.loads(found[0]["scores_0.json"])["valid"]
     assert max(means.values()) > min(means.values())  # voting beats asking once
-    assert containers("scaffoldry.worker=lab1") == []
+    assert containers(f"scaffoldry.worker={WORKER}") == []
 
 
 def stored(url: str, pattern: str) -> list[tuple[bytes, bytes]]:
@@ -108,7 +109,7 @@ def test_interrupted_and_resumed_every_job_counts_once(tmp_path: Path, data_dir:
     process.send_signal(signal.SIGINT)
     _, talk = process.communicate(timeout=60)
     assert process.returncode == 130, talk
-    assert f"scaffoldry resume {experiment}" in talk
+    assert f"{COMMAND} resume {experiment}" in talk
     assert containers(f"scaffoldry.experiment={experiment.name}") == []
     before = {path: path.read_bytes() for path in result_files(experiment)}
     assert 8 <= len(before) < 40
@@ -134,7 +135,7 @@ def test_no_message_holds_a_path_and_waiting_is_said(tmp_path: Path, data_dir: P
     )
     assert done.returncode == 3, done.stderr
     assert "No worker is listening" in done.stderr
-    assert f"scaffoldry resume {only_experiment(data_dir)}" in done.stderr
+    assert f"{COMMAND} resume {only_experiment(data_dir)}" in done.stderr
     messages = [json.loads(raw) for raw in redis.Redis.from_url(url).lrange("scaffoldry", 0, -1)]
     assert len(messages) == 5
     for message in messages:
@@ -183,50 +184,3 @@ def test_what_programs_do_is_told_apart_and_the_others_go_on(
     for name, word in (("syntax", "SyntaxError"), ("absent", "process_input"), ("imports", "ModuleNotFoundError")):
         log = (experiment / "logs/0" / str(names.index(name)) / "valid_0.log").read_text()
         assert word in log
-
-
-@pytest.mark.timeout(600)
-def test_humaneval_canonical_solutions_and_pass(tmp_path: Path, data_dir: Path, sandbox_image: str) -> None:
-    lines = [json.loads(line) for line in (DATA / "humaneval/HumanEval.jsonl").read_text().splitlines()]
-    solutions = {line["prompt"]: line["canonical_solution"] for line in lines}
-    scaffolds = {
-        "canonical": f"SOLUTIONS = {solutions!r}\n\ndef process_input(input_string):\n"
-        "    return SOLUTIONS[input_string]\n",
-        "pass": "def process_input(input_string):\n    return '    pass\\n'\n",
-    }
-    data = {"valid": {"path": str(DATA / "humaneval/HumanEval.jsonl"), "input": "prompt", "id": "task_id"}}
-    spec = write_experiment(tmp_path / "spec", scaffolds, [], data=data, scorer={"name": "python_tests"})
-    done = scaffoldry("run", str(spec), "--data-dir", str(data_dir), cwd=tmp_path, timeout=550)
-    assert done.returncode == 0, done.stderr
-    experiment = only_experiment(data_dir)
-    assert len(result_files(experiment)) == 328
-    assert json.loads((experiment / "scoring/scores_0.json").read_text())["valid"] == {"0": 1.0, "1": 0.0}
-
-
-@pytest.mark.redis
-@pytest.mark.model
-@pytest.mark.timeout(1500)
-def test_gsm8k_on_the_local_model_with_two_workers(
-    tmp_path: Path,
-    data_dir: Path,
-    redis_url: str,
-    sandbox_image: str,
-    smollm2: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    data_dir.mkdir()
-    url = redis_url.removesuffix("/0") + "/5"
-    # Nothing else wants the processors meanwhile.
-    monkeypatch.setenv("SCAFFOLDRY_LOCAL_THREADS", str(os.cpu_count()))
-    with worker(url, data_dir, "--concurrency", "2", name="a"), worker(url, data_dir, "--concurrency", "2", name="b"):
-        spec = str(ROOT / "examples/gsm8k/experiment.yaml")
-        path = f"data.valid.path={DATA / 'gsm8k/test.jsonl'}"
-        arguments = ["--data-dir", str(data_dir), "--broker-url", url, "--set", path]
-        done = scaffoldry("run", spec, *arguments, cwd=tmp_path, timeout=1400)
-    assert done.returncode == 0, done.stderr
-    experiment = only_experiment(data_dir)
-    results = [json.loads(path.read_text()) for path in result_files(experiment)]
-    assert len(results) == 150
-    assert {result["worker"] for result in results} == {"a", "b"}
-    assert all(result["usage"]["calls"] for result in results if result["status"] == "ok")
-    assert json.loads((experiment / "scoring/scores_0.json").read_text()) == means_by_hand(experiment)

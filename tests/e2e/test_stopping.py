@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.queue import make_app
-from tests.conftest import command_environment, scaffoldry
+from tests.conftest import COMMAND, command_environment, scaffoldry
 from tests.e2e.conftest import containers, only_experiment, result_files, wait_until, worker, write_experiment
 
 SLEEPER = "import time\n\ndef process_input(input_string):\n    time.sleep(20)\n    return input_string\n"
@@ -56,7 +56,7 @@ def test_cancelled_everywhere_and_resumed(
         wait_until(lambda: containers("scaffoldry.worker=stop1") == [], 15, "no container")
         _, talk = process.communicate(timeout=60)
         assert process.returncode == 130, talk
-        assert f"scaffoldry resume {experiment}" in talk
+        assert f"{COMMAND} resume {experiment}" in talk
         assert result_files(experiment) == []
 
         (experiment / "scaffolds/0/scaffold.py").write_text(QUICK)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 from shared.models import Job, RunResult, Status
-from shared.run_log import RunLog, is_finished, printable
+from shared.run_log import Ending, RunLog, printable
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOB = Job(experiment="e", iteration=0, scaffold_id="0", run_type="valid_0")
@@ -24,6 +24,16 @@ def written(*outputs: str, result: RunResult | None = None) -> str:
     if result:
         log.finish(result)
     return file.getvalue().decode()
+
+
+def is_finished(text: str) -> bool:
+    """What is told of a log that is read at once, and just so where it is read in pieces of any size."""
+    found = Ending().feed(text)
+    for size in (1, 5, 64):
+        ending = Ending()
+        pieces = (text[start : start + size] for start in range(0, len(text), size))
+        assert [ending.feed(piece) for piece in pieces][-1] is found
+    return found
 
 
 def test_the_parts_come_in_order() -> None:
@@ -73,3 +83,12 @@ def test_a_closing_line_cannot_be_put_together_from_parts() -> None:
 
 def test_characters_that_turn_or_hide_text_are_shown() -> None:
     assert printable("a\u202eb\u2028c\u200bd") == "a\\u202eb\\u2028c\\u200bd"
+
+
+def test_what_is_kept_of_a_log_does_not_grow_with_it() -> None:
+    ending = Ending()
+    for _ in range(1000):
+        ending.feed("x" * 1000)
+    assert len(ending._line) < 100
+    assert not ending.feed("=== finished: \n"), "in the middle of a line it is no marker"
+    assert ending.feed("=== finished: ok, score 1, 0.00 s\n")

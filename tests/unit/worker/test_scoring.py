@@ -1,23 +1,27 @@
 """``score_outcome``: every way a scorer can go wrong, and the ways out that are not the scorer's."""
 
+import ctypes
+import faulthandler
 import math
 import os
 import re
+import resource
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from shared.errors import InfraError, ScorerError
-from shared.models import Example, RunOutcome, Status
-from shared.scorers import ProgramRunner, Score, Scorer
-from worker.scoring import Scored, ScorerTimeout, score_outcome
+from shared.models import Example, RunOutcome, ScorerSpec, Status
+from shared.scorers import ProgramRunner, Score, Scorer, build_scorer
+from shared.scorers.exact import ExactScorer
+from worker.scoring import Scored, score_outcome
 
 EXAMPLE = Example(id="1", input="?", fields={"answer": "B"})
 OK = RunOutcome(status=Status.OK, output="B")
@@ -123,148 +127,149 @@ def swallow() -> Any:
 
 
 def stubborn() -> Any:
-    """Swallows the first timeout, as a bare ``except`` would; the next comes a second later."""
-    try:
-        spin()
-    except BaseException:
-        spin()
+    """Swallows whatever would interrupt it."""
+    while True:
+        with suppress(BaseException):
+            spin()
 
 
 def backtrack() -> Any:
     return re.match(r"(a+)+$", "a" * 64 + "b")
 
 
-@pytest.mark.parametrize("act", [spin, swallow, stubborn, backtrack, lambda: time.sleep(60)])
+def waits() -> Any:
+    time.sleep(60)
+
+
+def long_call_into_c() -> Any:
+    return sum(range(10**15))
+
+
+@pytest.mark.parametrize("act", [spin, swallow, stubborn, backtrack, waits, long_call_into_c])
 def test_a_scorer_that_does_not_end_is_ended(act: Callable[[], Any]) -> None:
     scored = score_outcome(Scripted(act), OK, EXAMPLE, time_limit=0.2)
     assert scored == Scored(status=Status.SCORER_ERROR, score=0.0, error_message="The scorer took longer than 0.2 s.")
 
 
-def test_the_time_limit_leaves_handler_and_timer_as_they_were() -> None:
-    fired: list[int] = []
-
-    def mine(number: int, frame: FrameType | None) -> None:
-        fired.append(number)
-
-    previous = signal.signal(signal.SIGALRM, mine)
-    timer = signal.setitimer(signal.ITIMER_REAL, 50.0, 3.0)
-    try:
-        score_outcome(Scripted(lambda: Score(value=1.0)), OK, EXAMPLE, time_limit=5)
-        left, interval = signal.getitimer(signal.ITIMER_REAL)
-        assert signal.getsignal(signal.SIGALRM) is mine
-        assert 0 < left <= 50.0 and interval == 3.0
-        score_outcome(Scripted(spin), OK, EXAMPLE, time_limit=0.1)
-        assert signal.getsignal(signal.SIGALRM) is mine
-        assert fired == []
-    finally:
-        signal.signal(signal.SIGALRM, previous)
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+def segfaults() -> Any:
+    faulthandler.disable()  # the test runner's, which is talkative
+    return ctypes.string_at(0)
 
 
-def test_no_limit_for_a_scorer_that_runs_programs() -> None:
-    timers: list[float] = []
-
-    def look() -> Score:
-        timers.append(signal.getsignal(signal.SIGALRM) is before)
-        return Score(value=1.0)
-
-    before = signal.getsignal(signal.SIGALRM)
-    score_outcome(RunsPrograms(look), OK, EXAMPLE, time_limit=0.01)
-    assert timers == [True]
-
-
-def test_another_thread_scores_without_a_limit() -> None:
-    results: list[Scored] = []
-
-    def work() -> None:
-        results.append(score_outcome(Scripted(lambda: Score(value=1.0)), OK, EXAMPLE))
-        results.append(score_outcome(Scripted(raising(SystemExit(1))), OK, EXAMPLE))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(30)
-    assert [result.status for result in results] == [Status.OK, Status.SCORER_ERROR]
-
-
-@contextmanager
-def handler(number: signal.Signals, error: BaseException | None) -> Iterator[list[int]]:
-    """As a worker's own machinery would: a handler that raises ``error``."""
-    calls: list[int] = []
-
-    def handle(received: int, frame: FrameType | None) -> None:
-        calls.append(received)
-        if error is not None:
-            raise error
-
-    previous = signal.signal(number, handle)
-    try:
-        yield calls
-        assert signal.getsignal(number) is handle
-    finally:
-        signal.signal(number, previous)
-
-
-def signalled(number: signal.Signals, then: Callable[[], Any]) -> Callable[[], Any]:
-    def act() -> Any:
-        os.kill(os.getpid(), number)
-        return then()
-
-    return act
-
-
-def swallowed(number: signal.Signals) -> Callable[[], Any]:
-    def act() -> Any:
-        try:
-            os.kill(os.getpid(), number)
-            spin()
-        except BaseException:
-            return Score(value=1.0)
-
-    return act
-
-
-def replaced(number: signal.Signals) -> Callable[[], Any]:
-    def act() -> Any:
-        try:
-            os.kill(os.getpid(), number)
-            spin()
-        except BaseException:
-            raise ValueError("something else") from None
-
-    return act
+def runs_out_of_memory() -> Any:
+    limit = 2 * int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return b"x" * 10 * limit
 
 
 @pytest.mark.parametrize(
-    ("number", "error"),
+    ("act", "message"),
     [
-        (signal.SIGTERM, SystemExit(15)),
-        (signal.SIGINT, KeyboardInterrupt()),
-        (signal.SIGUSR1, RuntimeError("soft time limit")),
-        (signal.SIGQUIT, SystemExit(3)),
+        (segfaults, "The scorer died of SIGSEGV."),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "The scorer died of SIGKILL"),
+        (lambda: os._exit(3), "The scorer ended its process with exit code 3."),
+        (lambda: os._exit(0), "The scorer ended its process with exit code 0."),
+        (runs_out_of_memory, "MemoryError"),
     ],
 )
-@pytest.mark.parametrize("way", ["passes on", "swallows", "replaces"])
-def test_what_the_workers_own_handlers_raise_is_not_the_scorers(
-    number: signal.Signals, error: BaseException, way: str
-) -> None:
-    act = {"passes on": signalled(number, spin), "swallows": swallowed(number), "replaces": replaced(number)}[way]
-    with handler(number, error), pytest.raises(type(error)) as caught:
-        score_outcome(Scripted(act), OK, EXAMPLE)
-    assert caught.value is error
+def test_a_scorer_that_dies_is_a_status(act: Callable[[], Any], message: str) -> None:
+    scored = score_outcome(Scripted(act), OK, EXAMPLE)
+    assert (scored.status, scored.score) == (Status.SCORER_ERROR, 0.0)
+    assert message in (scored.error_message or "")
 
 
-def test_a_handler_that_only_takes_note_changes_nothing() -> None:
-    with handler(signal.SIGTERM, None) as calls:
-        act = signalled(signal.SIGTERM, lambda: Score(value=1.0))
-        assert score_outcome(Scripted(act), OK, EXAMPLE).score == 1.0
-    assert calls == [signal.SIGTERM]
+def test_what_a_scorer_prints_is_no_part_of_its_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    def act() -> Score:
+        print('{"status": "ok", "score": 1.0}')
+        return Score(value=0.5)
+
+    assert score_outcome(Scripted(act), OK, EXAMPLE) == Scored(status=Status.OK, score=0.5)
+    assert capfd.readouterr().out == ""
 
 
-def test_an_exit_of_the_scorers_own_is_still_its_own_where_handlers_are_set() -> None:
-    with handler(signal.SIGTERM, SystemExit(15)) as calls:
+def test_a_scorer_that_writes_to_descriptors_not_its_own_has_no_score() -> None:
+    others = set(os.listdir("/proc/self/fd"))
+
+    def act() -> Score:
+        for name in set(os.listdir("/proc/self/fd")) - others:
+            with suppress(OSError):
+                os.write(int(name), b"noise\n")
+        return Score(value=1.0)
+
+    scored = score_outcome(Scripted(act), OK, EXAMPLE)
+    assert scored.status is Status.SCORER_ERROR
+    assert "answered no score" in (scored.error_message or "")
+
+
+def test_a_users_function_is_called_in_a_process_of_its_own() -> None:
+    source = "import os\ndef grade(output, example):\n    return os.getpid(), f'{os.getppid()} {output}'\n"
+    scorer = build_scorer(ScorerSpec(name="mine:grade"), run_program=None, module_source=source)
+    scored = score_outcome(scorer, OK, EXAMPLE)
+    assert scored.feedback == f"{os.getpid()} B"
+    assert scored.score != os.getpid()
+
+
+@pytest.mark.parametrize("output", ["B", "A"])
+def test_a_builtin_scorer_is_called_in_this_process(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_fork() -> int:
+        raise AssertionError("forked")
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    scored = score_outcome(ExactScorer(), RunOutcome(status=Status.OK, output=output), EXAMPLE)
+    assert (scored.status, scored.score) == (Status.OK, float(output == "B"))
+    with pytest.raises(InfraError, match="out of order"):
+        score_outcome(RunsPrograms(raising(InfraError("The sandbox is out of order."))), OK, EXAMPLE)
+
+
+def test_an_example_that_a_builtin_scorer_cannot_use_is_a_status() -> None:
+    scored = score_outcome(ExactScorer(field="no_such"), OK, EXAMPLE)
+    assert (scored.status, scored.score) == (Status.SCORER_ERROR, 0.0)
+    assert "no_such" in (scored.error_message or "")
+
+
+def test_a_subclass_of_a_builtin_scorer_is_somebody_elses() -> None:
+    class Mine(ExactScorer):
+        def score(self, output: str, example: Example) -> Score:
+            os._exit(3)
+
+    assert score_outcome(Mine(), OK, EXAMPLE).error_message == "The scorer ended its process with exit code 3."
+
+
+def test_a_scorer_that_runs_programs_has_this_processs_sandbox_and_no_limit() -> None:
+    def slow() -> Score:
+        time.sleep(0.05)
+        return Score(value=1.0, feedback=str(os.getpid()))
+
+    scorer = RunsPrograms(slow)
+    scored = score_outcome(scorer, OK, EXAMPLE, time_limit=0.01)
+    assert (scored.score, scored.feedback, scorer.calls) == (1.0, str(os.getpid()), 1)
+    assert score_outcome(RunsPrograms(raising(ValueError("bad"))), OK, EXAMPLE).status is Status.SCORER_ERROR
+
+
+def stop_worker(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(15)
+
+
+@pytest.mark.parametrize("kind", [Scripted, RunsPrograms])
+def test_a_shutdown_of_the_worker_passes_through(kind: type[Scripted]) -> None:
+    worker = os.getpid()
+
+    def act() -> Any:
+        os.kill(worker, signal.SIGTERM)
+        waits()
+
+    previous = signal.signal(signal.SIGTERM, stop_worker)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            score_outcome(kind(act), OK, EXAMPLE)
+        assert caught.value.code == 15
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_an_exit_of_the_scorers_own_is_its_own_where_the_worker_has_handlers() -> None:
+    previous = signal.signal(signal.SIGTERM, stop_worker)
+    try:
         assert score_outcome(Scripted(raising(SystemExit(15))), OK, EXAMPLE).status is Status.SCORER_ERROR
-    assert calls == []
-
-
-def test_the_timeout_is_no_exception_that_scorers_catch() -> None:
-    assert not issubclass(ScorerTimeout, Exception)
+    finally:
+        signal.signal(signal.SIGTERM, previous)

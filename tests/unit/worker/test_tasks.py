@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.file_manager import ExperimentFileManager
+from shared.models import ExperimentMetadata, ExperimentSpec
 from shared.settings import get_settings
 from worker import probe, tasks
 from worker.tasks import run_job_task
@@ -96,3 +99,19 @@ def test_a_probe_with_a_hostile_name_is_refused(data_dir: Path, experiment: Any)
     answer = probe.scaffoldry_probe(None, experiment=experiment, token="t")
     assert "cannot name an experiment" in answer["volume"]
     assert [path.name for path in (data_dir.parent / "probe").iterdir()] == ["token"]
+
+
+def test_a_worker_runs_in_its_own_sandbox_alone(data_dir: Path) -> None:
+    """Else whoever sends a job could choose to run a scaffold without isolation."""
+    files = ExperimentFileManager(data_dir / "x_1")
+    spec = {"name": "x", "data": {"valid": {"path": "d"}}, "scorer": {"name": "exact"}, "scaffolds": ["a"]}
+    files.save_metadata(
+        ExperimentMetadata(
+            experiment="x_1",
+            created_at=datetime.now(UTC),
+            spec=ExperimentSpec.model_validate({**spec, "sandbox": "process"}),
+        )
+    )
+    receipt = run_job_task(GOOD, 1)
+    assert receipt["status"] == "infra_error"
+    assert "runs in the sandbox 'process', and this worker in 'docker' alone" in receipt["error_message"]

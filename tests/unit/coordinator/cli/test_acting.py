@@ -1,5 +1,6 @@
 """run, resume, worker, score, cancel, doctor, image and models; the workers' side is replaced at its seam."""
 
+import gc
 import json
 import os
 import signal
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from coordinator import session, worker_tools
+from coordinator import doctor, session, worker_tools
+from coordinator.aggregate import aggregate_all
 from coordinator.cli.run import interruptible
-from coordinator.experiment import ExperimentFileManager
+from coordinator.experiment import Prepared
 from coordinator.report.base import Reporter
-from coordinator.session import Finding, summarize
+from coordinator.session import summarize
 from shared.errors import NoWorker
-from shared.models import Job, Status
+from shared.file_manager import ExperimentFileManager
+from shared.models import Finding, Job, Status
 
 SPEC = """
 name: demo
@@ -83,7 +86,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> "Callable[[Callable[[], None]],
             calls.append({"files": files, **options})
             reporter.iteration_started(files.load_plan(0))
             what()
-            summary = summarize(files, interrupted=False, seconds=1.0)
+            summary = summarize(files, aggregate_all(files), interrupted=False, seconds=1.0)
             reporter.finished(summary)
             return summary
 
@@ -128,6 +131,31 @@ def test_run_makes_the_experiment_and_conducts_it(invoke, spec: Path, workers: W
     assert (call["broker_url"], call["concurrency"], call["wait"]) == (None, 3, False)
     assert f"Experiment: {directory}" in found.stderr and f"scaffoldry resume {directory}" in found.stderr
     assert "direct" in found.stdout and "vote" in found.stdout
+
+
+def test_the_datasets_are_let_go_before_the_runs(invoke, spec: Path, workers: Workers, sessions) -> None:
+    alive: list[int] = []
+
+    def count() -> None:
+        gc.collect()
+        alive.append(sum(isinstance(one, Prepared) for one in gc.get_objects()))
+
+    sessions(count)
+    invoke("run", spec)
+    assert alive == [0]
+
+
+@pytest.mark.parametrize("name", ["2024", "true", "null", "1e3", "0x10", "[a"])
+def test_a_name_is_a_name_whatever_it_reads_like(invoke, spec: Path, workers: Workers, sessions, name: str) -> None:
+    calls = sessions(lambda: None)
+    found = invoke("run", spec, "--name", name)
+    if name == "[a":
+        assert found.exit_code == 2 and "cannot name an experiment" in found.stderr
+        return
+    files = calls[0]["files"]
+    assert files.load_metadata().spec.name == name and files.name.startswith(f"{name}_")
+    invoke("resume", the_experiment())
+    assert len(calls) == 2, "the name is no change of the spec"
 
 
 @pytest.mark.parametrize("variable", [True, False])
@@ -243,6 +271,13 @@ def test_worker_becomes_the_worker(invoke, home: Path, workers: Workers) -> None
     }
 
 
+@pytest.mark.parametrize("name", ["a/b", "a\nb", "a\0b", "", "..", ".a", "-a", "a b", "x" * 65])
+def test_what_cannot_name_a_worker(invoke, workers: Workers, name: str) -> None:
+    found = invoke("worker", "--broker-url", "redis://127.0.0.1:6379/0", f"--name={name}")
+    assert (found.exit_code, found.stdout, workers.asked) == (2, "", [])
+    assert "cannot name a worker" in found.stderr
+
+
 def test_score_counts_what_changed_and_aggregates_anew(invoke, experiment, workers: Workers) -> None:
     workers.answer = '{"results": 5, "changed": 2, "scorer_errors": 0}'
     found = invoke("score", experiment)
@@ -305,7 +340,7 @@ def test_doctor_gives_the_fix_with_each_failure(
         ]
     )
     broker = [Finding(check="broker", ok=True, detail="it answers")]
-    monkeypatch.setattr(session, "doctor_workers", lambda url, data_dir: broker)
+    monkeypatch.setattr(doctor, "doctor_workers", lambda url, data_dir: broker)
     found = invoke("doctor")
     assert found.exit_code == 3
     assert found.stdout.splitlines()[1:] == [
@@ -323,7 +358,7 @@ def test_doctor_gives_the_fix_with_each_failure(
 
 def test_doctor_survives_a_worker_that_does_not(invoke, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     workers.code, workers.answer = 1, "oops"
-    monkeypatch.setattr(session, "doctor_workers", lambda url, data_dir: [])
+    monkeypatch.setattr(doctor, "doctor_workers", lambda url, data_dir: [])
     found = invoke("doctor")
     assert found.exit_code == 3
     assert "FAILED  worker: its checks ended with exit code 1 and no findings" in found.stdout

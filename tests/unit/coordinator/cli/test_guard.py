@@ -1,6 +1,7 @@
 """Every error's sentence and exit code."""
 
 import errno
+import os
 import subprocess
 import sys
 import tempfile
@@ -130,3 +131,24 @@ def test_a_reader_that_goes_away_ends_it_quietly(experiment: ExperimentFileManag
     said = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), said) == (141, b"")
+
+
+def test_a_reader_that_goes_away_is_no_reason_to_keep_the_notes_back(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    error.add_note("Experiment: d")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert ended(failing(error)) == 141
+    assert capfd.readouterr().err == "Experiment: d\n"
+
+
+def test_an_error_that_nobody_hears_still_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        assert ended(failing(NoWorker())) == 3

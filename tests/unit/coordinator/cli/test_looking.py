@@ -1,13 +1,17 @@
 """ls, show, logs and report on an experiment made by hand."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from coordinator.cli.logs import follow_log, visible
+from coordinator.cli.logs import GRACE_SECONDS, POLL_SECONDS, follow_log, visible
 from shared.file_manager import ExperimentFileManager
-from shared.models import Job
+from shared.models import Job, Status
+from tests.unit.coordinator.cli.conftest import result as result_of
+
+OTHER = {"run_type": "valid_1"}
 
 
 def test_ls_without_experiments(invoke) -> None:
@@ -117,8 +121,8 @@ def test_report(invoke, experiment: ExperimentFileManager) -> None:
     assert "## Notes\n\n- The winner is scaffold 0: " in page and "\n- 4 runs are missing" in page
 
 
-def job_of(files: ExperimentFileManager) -> Job:
-    return Job(experiment=files.name, iteration=0, scaffold_id="1", run_type="valid_0")
+def job_of(files: ExperimentFileManager, scaffold_id: str = "1") -> Job:
+    return Job(experiment=files.name, iteration=0, scaffold_id=scaffold_id, run_type="valid_0")
 
 
 def test_logs(invoke, experiment: ExperimentFileManager) -> None:
@@ -140,39 +144,97 @@ def test_logs(invoke, experiment: ExperimentFileManager) -> None:
         assert found.stdout.endswith("=== finished: ok, score 1, 2.00 s\n")
 
 
+def begin_log(files: ExperimentFileManager) -> None:
+    """The log of a run that is under way: scaffold 2 on valid_0."""
+    with files.open_log(0, "2", "valid_0") as log:
+        log.start(job_of(files, "2"), 1, "host", "sim/echo", "2+2")
+
+
+class Clock:
+    """A clock that moves only where somebody sleeps; ``acts`` says what else happens in each sleep."""
+
+    def __init__(self, *acts: Callable[[], object]) -> None:
+        self.now = 0.0
+        self.acts = list(acts)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.acts:
+            self.acts.pop(0)()
+
+    def follow(self, files: ExperimentFileManager) -> list[str]:
+        return list(follow_log(files, 0, "2", "valid_0", self.sleep, self))
+
+
 def test_following_waits_for_the_log_and_for_its_end(
     experiment: ExperimentFileManager, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, steps = job_of(experiment), []
-    result = experiment.load_result(job)
-    assert result is not None
+    def write(text: str | None = None) -> None:
+        with experiment.open_log(0, "2", "valid_0") as log:
+            if text is None:
+                log.finish(result_of(job_of(experiment, "2")))
+            else:
+                log.output(text)
 
-    def act(_: float) -> None:
-        steps.append(len(steps))
-        if len(steps) > 2:
-            with experiment.open_log(0, "1", "valid_0") as log:
-                if steps[-1] == 2:
-                    log.start(job, 1, "host", "sim/echo", "2+2")
-                elif steps[-1] < 5:
-                    log.output(f"line {steps[-1]}\n")
-                else:
-                    log.finish(result)
-
-    pieces = list(follow_log(experiment, 0, "1", "valid_0", act))
-    assert pieces[1:3] == ["line 3\n", "line 4\n"] and len(pieces) == 4
-    assert "".join(pieces) == experiment.read_log(0, "1", "valid_0")[0]
-    assert capsys.readouterr().err == "valid_0 of scaffold 1 has not started; waiting for its log.\n"
+    steps = (lambda: None, lambda: begin_log(experiment), lambda: write("one\n"), lambda: write("two\n"), write)
+    pieces = Clock(*steps).follow(experiment)
+    assert pieces[1:3] == ["one\n", "two\n"] and len(pieces) == 4
+    assert "".join(pieces) == experiment.read_log(0, "2", "valid_0")[0]
+    assert capsys.readouterr().err == "valid_0 of scaffold 2 has not started; waiting for its log.\n"
 
 
 def test_following_shows_a_second_attempt_too(experiment: ExperimentFileManager) -> None:
-    job = job_of(experiment)
-    result = experiment.load_result(job)
-    assert result is not None
+    job = job_of(experiment, "2")
     for attempt in (1, 2):
-        with experiment.open_log(0, "1", "valid_0") as log:
+        with experiment.open_log(0, "2", "valid_0") as log:
             log.start(job, attempt, "host", "sim/echo", "2+2")
-            log.finish(result)
-    assert "attempt 2" in "".join(follow_log(experiment, 0, "1", "valid_0", lambda _: None))
+            log.finish(result_of(job))
+    assert "attempt 2" in "".join(Clock().follow(experiment))
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        ("committed", "The run has ended."),
+        ("quarantined", "The run failed on our side at every attempt and was given up."),
+        ("cancelled", "The experiment was cancelled."),
+    ],
+)
+def test_following_ends_where_the_worker_died_and_nobody_ends_the_log(
+    experiment: ExperimentFileManager, capsys: pytest.CaptureFixture[str], event: str, sentence: str
+) -> None:
+    job = job_of(experiment, "2")
+    happen = {
+        "committed": lambda: experiment.commit_result(result_of(job)),
+        "quarantined": lambda: experiment.quarantine(result_of(job, Status.INFRA_ERROR, None)),
+        "cancelled": experiment.cancel,
+    }[event]
+    begin_log(experiment)
+    clock = Clock(lambda: None, happen)
+    assert "--- output" in "".join(clock.follow(experiment))
+    assert clock.now == pytest.approx(2 * POLL_SECONDS)
+    assert capsys.readouterr().err == f"{sentence}\n"
+
+
+def test_following_ends_after_a_silence_longer_than_a_run(
+    experiment: ExperimentFileManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin_log(experiment)
+    clock = Clock()
+    clock.follow(experiment)
+    longest = experiment.load_metadata().spec.executor.timeout + GRACE_SECONDS
+    assert longest < clock.now < longest + 1
+    assert capsys.readouterr().err == f"Nothing was written for {longest:.0f} s, longer than a run may take.\n"
+
+
+def test_a_run_that_has_not_started_is_waited_for_while_others_end(experiment: ExperimentFileManager) -> None:
+    longest = experiment.load_metadata().spec.executor.timeout + GRACE_SECONDS
+    clock = Clock(lambda: experiment.commit_result(result_of(job_of(experiment, "2").model_copy(update=OTHER))))
+    clock.follow(experiment)
+    assert 2 * longest < clock.now < 2 * longest + 1
 
 
 def test_ctrl_c_ends_following_quietly(

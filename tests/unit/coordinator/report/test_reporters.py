@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -247,6 +249,40 @@ def test_the_reporter_fits_where_the_output_goes() -> None:
     assert isinstance(make_reporter(False, console=terminal()[0]), RichReporter)
     dumb = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
     assert isinstance(make_reporter(False, console=dumb), PlainReporter)
+
+
+@pytest.mark.parametrize("kind", ["plain", "json", "rich"])
+def test_a_reader_that_goes_away_stops_nothing(
+    kind: str,
+    make_plan: Callable[..., Plan],
+    make_receipt: Callable[..., Receipt],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = [os.pipe() for _ in range(2)]
+    for reading, _ in ends:
+        os.close(reading)
+    if kind == "rich":
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    clock = Clock()
+    with open(ends[0][1], "w") as out, open(ends[1][1], "w") as err:  # closing them has what is left go somewhere
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        reporter = make_reporter(kind == "json")
+        assert type(reporter) is {"plain": PlainReporter, "json": JsonReporter, "rich": RichReporter}[kind]
+        act_out(reporter, clock, make_plan(("0",), 4), make_receipt)
+    assert clock.now == 108.0, "it went through to the end"
+
+
+def test_a_table_that_nobody_reads_leaves_the_closing_lines(
+    make_plan: Callable[..., Plan], make_receipt: Callable[..., Receipt]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    err, clock = io.StringIO(), Clock()
+    with open(writing, "w") as out:
+        act_out(PlainReporter(out, err, {}, clock), clock, make_plan(("0",), 4), make_receipt)
+    assert "Experiment: experiments/demo_1\n" in err.getvalue() and "resume experiments/demo_1" in err.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Numbers and states in words."""
 
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 
+import coordinator
 from coordinator.report import words
 from shared.models import Estimate, Status
 
@@ -67,3 +70,32 @@ def test_folder_name() -> None:
 def test_commands_can_be_pasted() -> None:
     assert words.command("ls", "my experiments/$x") == "scaffoldry ls 'my experiments/$x'"
     assert shlex.split(words.command("ls", "a'b c"))[-1] == "a'b c"
+
+
+@pytest.mark.parametrize(
+    ("typed", "on_path", "shown"),
+    [
+        ("scaffoldry", True, "scaffoldry"),
+        (".venv/bin/scaffoldry", True, "scaffoldry"),
+        (".venv/bin/scaffoldry", False, ".venv/bin/scaffoldry"),
+        ("./.venv/bin/scaffoldry", False, "./.venv/bin/scaffoldry"),
+        ("other/scaffoldry", True, "other/scaffoldry"),
+        (str(Path(coordinator.__path__[0]) / "__main__.py"), True, "/usr/bin/python3 -m coordinator"),
+        ("notebook.py", True, "scaffoldry"),
+        ("", False, "scaffoldry"),
+    ],
+)
+def test_commands_name_the_program_as_the_shell_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, on_path: bool, shown: str
+) -> None:
+    for folder in (".venv/bin", "other"):
+        script = tmp_path / folder / "scaffoldry"
+        script.parent.mkdir(parents=True)
+        script.write_text("#!/bin/sh\n")
+        script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv/bin") if on_path else str(tmp_path))
+    # The kernel gives a script the path that the shell found it by.
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / ".venv/bin/scaffoldry") if typed == "scaffoldry" else typed])
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "-m", "coordinator"])
+    assert words.command("ls", "d") == f"{shown} ls d"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import SpecError, UnknownName
 from shared.models import RunOutcome, ScorerSpec
-from shared.scorers import SCORERS, build_scorer, check_scorer
+from shared.scorers import SCORERS, build_scorer, check_scorer, is_builtin
 from shared.scorers.python_tests import PythonTestsScorer
 
 
@@ -21,7 +21,16 @@ def no_run(scaffold_code: str, input_string: str, timeout: float) -> RunOutcome:
 @pytest.mark.parametrize("name", ["exact", "choice", "numeric", "python_tests"])
 def test_every_builtin_is_built_by_name(name: str) -> None:
     assert name in SCORERS.names()
-    assert build_scorer(spec(name), run_program=no_run).name == name
+    scorer = build_scorer(spec(name), run_program=no_run)
+    assert scorer.name == name
+    assert is_builtin(scorer)
+
+
+def test_a_users_function_and_a_subclass_of_a_builtin_are_not_built_in() -> None:
+    class ExactScorer(PythonTestsScorer): ...
+
+    assert not is_builtin(build_scorer(spec("math:sqrt"), run_program=no_run))
+    assert not is_builtin(ExactScorer(run_program=no_run))
 
 
 BAD: list[tuple[ScorerSpec, type[Exception], str]] = [

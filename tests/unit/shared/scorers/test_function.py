@@ -84,3 +84,9 @@ def test_a_module_on_the_import_path(tmp_path: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(tmp_path)
     built = build_scorer(ScorerSpec(name="installed_scorer_of_a_test:grade"), run_program=None)
     assert built.score("x", EXAMPLE).value == 1.0
+
+
+def test_what_a_module_prints_as_it_loads_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    source = "print('loading')\ndef grade(output, example): return 1.0\n"
+    check_scorer(ScorerSpec(name="my_scorer:grade"), module_source=source)
+    assert capsys.readouterr() == ("", "loading\n")

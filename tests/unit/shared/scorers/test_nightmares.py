@@ -16,6 +16,7 @@ PIECES = [
     "(", "B", "B*", "B ", "B\n", "(B) ", "not (B) ", "answer ", "answer is ", "answer is B or C, ", "\\boxed{", "it's ",
     "so ", "A or ", "answer: (((((((", "if it is A ", "n't ", "B is ", "option ", "\ufdfa", "B\u0301", "\u202e", "\0",
     "\ud800", "the ", "x\t", "``", "é", "Paris ",
+    "→", "->", "A: ", "→A: ", "=>→", "→ the ", "→B", "\\boxed", "\\boxed{\\text{",
 ]  # fmt: skip
 OUTPUTS = {
     **{f"{piece!r} repeated": piece * (MB // len(piece)) for piece in PIECES},
