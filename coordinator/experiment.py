@@ -2,20 +2,22 @@
 
 import json
 import platform
-from collections.abc import Sized
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import shared
+from coordinator.baseline import BASELINE, baseline_scaffold
 from coordinator.datasets import data_digest, load_data, overlaps
-from coordinator.plan import plan_iteration
+from coordinator.plan import check_plans, first_assigned, plan_iteration
+from coordinator.proposers import check_proposer
 from coordinator.report.words import command
 from coordinator.scaffolds import load_scaffolds, scaffold_warnings
 from coordinator.spec import LoadedSpec, check_spec, load_spec, model_scripts, scorer_source, spec_difference
+from shared.budget import check_budget
 from shared.errors import SpecChanged, SpecError
 from shared.file_manager import ExperimentFileManager
-from shared.models import Example, ExperimentMetadata, ImageInfo, Plan, ScaffoldResult
+from shared.models import Example, ExperimentMetadata, ExperimentSpec, ImageInfo, Plan, ScaffoldResult
 from shared.models.base import Frozen
 from shared.scorers import check_scorer
 
@@ -31,8 +33,8 @@ class Prepared(Frozen):
     scorer_source: tuple[str, str] | None
     """Module name and text of a scorer that lies beside the spec."""
     model_scripts: dict[str, str]
-    plan_size: int
-    """Runs of the first iteration."""
+    proposer_files: dict[str, str]
+    """What the proposer must find again on another day: file name -> text."""
     warnings: tuple[str, ...]
 
 
@@ -44,7 +46,9 @@ def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None =
     data = {str(split): examples for split, examples in load_data(loaded.spec.data, loaded.folder).items()}
     check_spec(loaded, data)
     scaffolds = load_scaffolds(loaded.spec, loaded.folder, datetime.now(UTC))
-    plan = plan_iteration(loaded.spec.name, 0, loaded.spec.loop, data, _ids(scaffolds))
+    check_plans(loaded.spec, data)
+    check_budget(loaded.spec)
+    spec = loaded.spec
     return Prepared(
         loaded=loaded,
         spec_path=spec_path.absolute(),
@@ -53,7 +57,9 @@ def prepare(spec_path: Path, overrides: tuple[str, ...] = (), name: str | None =
         scaffolds=tuple(scaffolds),
         scorer_source=scorer_source(loaded),
         model_scripts=model_scripts(loaded),
-        plan_size=len(plan),
+        proposer_files=(
+            check_proposer(spec.proposer, scaffolds, loaded.folder, spec.models) if spec.proposer is not None else {}
+        ),
         warnings=(*overlaps(loaded.spec.data), *scaffold_warnings(scaffolds, loaded.folder)),
     )
 
@@ -72,13 +78,20 @@ def create(prepared: Prepared, data_dir: Path, image: ImageInfo | None) -> Exper
 def _fill(files: ExperimentFileManager, prepared: Prepared, image: ImageInfo | None) -> None:
     """Write scaffolds, the first plan, what the spec brings along and, last, the metadata that makes it one."""
     spec = prepared.loaded.spec
-    for scaffold_id, scaffold in zip(_ids(prepared.scaffolds), prepared.scaffolds, strict=True):
+    for scaffold_id, scaffold in zip(given_ids(spec), prepared.scaffolds, strict=True):
         files.save_scaffold(scaffold_id, scaffold)
     if prepared.scorer_source is not None:
         files.save_scorer(*prepared.scorer_source)
     for script, text in prepared.model_scripts.items():
         files.save_model_script(script, text)
-    files.save_plan(plan_iteration(files.name, 0, spec.loop, prepared.data, _ids(prepared.scaffolds)))
+    for name, text in prepared.proposer_files.items():
+        files.save_proposer_file(name, text)
+    if spec.has_baseline:
+        files.save_scaffold(BASELINE, baseline_scaffold(spec.task, datetime.now(UTC)))
+    for split, examples in prepared.data.items():
+        files.save_data(split, examples)
+    assigned = first_assigned(spec, given_ids(spec))
+    files.save_plan(plan_iteration(files.name, 0, spec.loop, prepared.data, assigned))
     files.save_metadata(
         ExperimentMetadata(
             experiment=files.name,
@@ -86,7 +99,7 @@ def _fill(files: ExperimentFileManager, prepared: Prepared, image: ImageInfo | N
             spec=spec,
             spec_path=str(prepared.spec_path),
             overrides=prepared.overrides,
-            seeds={"loop": spec.loop.seed},
+            seeds=spec.loop.seeds,
             versions=versions(),
             data_digests={split: data_digest(examples) for split, examples in prepared.data.items()},
             image=image,
@@ -148,5 +161,6 @@ def versions() -> dict[str, str]:
     return {"scaffoldry": shared.__version__, "python": platform.python_version(), **packages}
 
 
-def _ids(scaffolds: Sized) -> list[str]:
-    return [str(index) for index in range(len(scaffolds))]
+def given_ids(spec: ExperimentSpec) -> list[str]:
+    """The ids of the scaffolds that the spec gives."""
+    return [str(index) for index in range(len(spec.scaffolds))]

@@ -55,8 +55,13 @@ class Generation:
             return self._drafted(order, attempt, problems[order.scaffold_id])
 
         with ThreadPoolExecutor(max(1, self.proposer.at_once)) as threads:
-            found = zip(orders, threads.map(draft, orders), strict=True)
-            return {order.scaffold_id: scaffold for order, scaffold in found if scaffold is not None}
+            try:
+                found = list(zip(orders, threads.map(draft, orders), strict=True))
+            except BaseException:
+                self.proposer.close()  # nobody waits for the answers that are under way
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        return {order.scaffold_id: scaffold for order, scaffold in found if scaffold is not None}
 
     def _drafted(self, order: Order, attempt: int, problem: str | None) -> ScaffoldResult | None:
         earlier = self._load(order.scaffold_id)

@@ -1,22 +1,24 @@
 """An experiment from its plan to its scores. Reads like the way through the house."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from coordinator import orders
-from coordinator.aggregate import aggregate, standings
+from coordinator.aggregate import aggregate, current_details, standings
 from coordinator.baseline import BASELINE
+from coordinator.datasets import data_digest
 from coordinator.dispatch import Dispatch, JobQueue
-from coordinator.experiment import plan_for
+from coordinator.experiment import given_ids, plan_for
 from coordinator.generation import Generation
 from coordinator.plan import first_assigned, plan_iteration
-from coordinator.proposers.base import Proposer, Task
+from coordinator.proposers import Proposer
 from coordinator.report import words
 from coordinator.report.base import Reporter
 from coordinator.selection import rank
+from shared.errors import CorruptFile, OutOfBudget
 from shared.file_manager import ExperimentFileManager
-from shared.models import Example, ExperimentSpec, Job, Plan, RunResult
+from shared.models import Details, Example, ExperimentSpec, Plan, RunResult
 from shared.models.ids import PREFLIGHT
 
 RECEIPT_GRACE = 60.0
@@ -35,6 +37,8 @@ class Loop:
     queue: JobQueue
     reporter: Reporter
     proposer: Proposer | None = None
+    no_more: Callable[[], str | None] = lambda: None
+    """Says why no further run may start (the budget is used up); None while one may."""
 
     @cached_property
     def spec(self) -> ExperimentSpec:
@@ -43,13 +47,18 @@ class Loop:
 
     @cached_property
     def data(self) -> dict[str, tuple[Example, ...]]:
-        """The experiment's examples."""
-        return self.files.load_data()
+        """The experiment's examples; raises CorruptFile where they are no more those it was begun with."""
+        data = self.files.load_data()
+        for split, digest in self.files.load_metadata().data_digests.items():
+            if data_digest(data.get(split, ())) != digest:
+                raise CorruptFile(f"The {split} examples in {self.files}/data are not those the experiment began with.")
+        return data
 
-    def run(self) -> None:
+    def run(self) -> list[Details]:
         """Bring every iteration to its scoring files, and the winner to the test split.
 
-        What is committed already is not run again. Raises OutOfBudget with what was done until then aggregated.
+        What is committed already is not run again. The details of all iterations. Raises OutOfBudget with what was done
+        until then aggregated.
         """
         last = 0
         for iteration in range(self.spec.loop.iterations):
@@ -59,6 +68,7 @@ class Loop:
             self._iterate(iteration)
             last = iteration
         self._test_winner(last)
+        return current_details(self.files)
 
     def _iterate(self, iteration: int) -> None:
         plan = self._planned(iteration)
@@ -75,7 +85,7 @@ class Loop:
         if iteration in self.files.plan_iterations():
             return plan_for(self.files, iteration)
         if iteration == 0:
-            assigned = first_assigned(self.spec, [str(index) for index in range(len(self.spec.scaffolds))])
+            assigned: dict[str, Sequence[str]] = first_assigned(self.spec, given_ids(self.spec))
         else:
             assigned = {"train": self._parents(iteration), PREFLIGHT: (), "valid": ()}
         return self._save(plan_iteration(self.files.name, iteration, self.spec.loop, self.data, assigned))
@@ -127,6 +137,9 @@ class Loop:
     def _grow(self, plan: Plan, wanted: Sequence[orders.Order]) -> list[str]:
         if not wanted or self.proposer is None or self.spec.proposer is None:
             return []
+        reason = self.no_more()
+        if reason is not None:
+            raise OutOfBudget(reason)
         self.reporter.say(f"Iteration {plan.iteration}: proposing {words.plural(len(wanted), 'scaffold')}.")
 
         def try_out(scaffold_ids: Sequence[str], attempt: int) -> Mapping[str, RunResult]:
@@ -153,11 +166,10 @@ class Loop:
             return
         self.reporter.iteration_started(part)
         committed = {id: set(self.files.committed_run_types(part.iteration, id)) for id in part.scaffolds}
-        for job in part.jobs():
-            if job.run_type in committed[job.scaffold_id]:
-                result = self.files.load_result(job)
-                if result is not None:
-                    self.reporter.run_restored(result)
+        for job in (job for job in part.jobs() if job.run_type in committed[job.scaffold_id]):
+            result = self.files.load_result(job)
+            if result is not None:
+                self.reporter.run_restored(result)
         self._dispatch(part).run(job for job in part.jobs() if job.run_type not in committed[job.scaffold_id])
 
     def _dispatch(self, part: Plan) -> Dispatch:
@@ -168,6 +180,7 @@ class Loop:
             reporter=self.reporter,
             stall_after=2 * self.spec.executor.timeout + RECEIPT_GRACE,
             on_complaint=self.reporter.say,
+            no_more=self.no_more,
         )
 
     def _test_winner(self, iteration: int) -> None:
@@ -178,7 +191,9 @@ class Loop:
         if "test" not in plan.assigned:
             best = rank(standings(self.files, before=iteration + 1))[:1]
             tested = plan_iteration(self.files.name, iteration, self.spec.loop, self.data, {"test": best})
-            plan = self._save(plan.model_copy(update={"runs": {**plan.runs, **tested.runs}}).assign("test", tuple(best)))
+            plan = self._save(
+                plan.model_copy(update={"runs": {**plan.runs, **tested.runs}}).assign("test", tuple(best))
+            )
         try:
             self._evaluate(plan.only("test"))
         finally:

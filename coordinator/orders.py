@@ -45,7 +45,7 @@ def child_orders(
         or (metadata.iteration == plan.iteration and metadata.parent_scaffold_id not in parents)
     }
     first = sum(1 for metadata in before.values() if _is_proposed(metadata))
-    wanted = []
+    wanted: list[Order] = []
     for parent_id, mean in parents.items():
         siblings = sum(1 for metadata in before.values() if metadata.parent_scaffold_id == parent_id)
         parent = _parent(files, plan, parent_id, mean)

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coordinator.aggregate import aggregate_all
+from coordinator.aggregate import current_details
 from coordinator.celery_queue import CeleryQueue
 from coordinator.embedded import embedded_worker
-from coordinator.loop import run_loop
+from coordinator.loop import Loop
+from coordinator.proposing import proposing
 from coordinator.report.base import Reporter, Summary
-from shared.errors import BrokerUnavailable, Cancelled
+from coordinator.session_clock import budget_watch
+from shared.budget import Budget
+from shared.errors import BrokerUnavailable, Cancelled, OutOfBudget
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Status
 from shared.queue import check_broker, make_app, without_password
@@ -33,17 +36,25 @@ def run_session(
 
     done: list[Summary] = []
 
-    def finish(interrupted: bool, details: list[Details] | None = None) -> Summary:
+    def finish(details: list[Details] | None = None, interrupted: bool = False, stopped: str | None = None) -> Summary:
         if not done:
-            found = aggregate_all(files) if details is None else details
-            done.append(summarize(files, found, interrupted, time.monotonic() - began))
+            found = current_details(files) if details is None else details
+            done.append(summarize(files, found, interrupted, stopped, time.monotonic() - began))
             reporter.finished(done[0])
         return done[0]
 
+    budget = Budget.of(files, files.load_metadata().spec.budget)
     try:
-        with _workers(files, broker_url, concurrency, wait, resumed) as queue:
-            details = run_loop(files, queue, reporter)
-            return finish(False, details)  # before the worker has stopped: nobody needs to wait for that
+        with (
+            proposing(files, broker_url) as proposer,
+            budget_watch(budget) as no_more,
+            _workers(files, broker_url, concurrency, wait, resumed) as queue,
+        ):
+            # Told before the worker has stopped: nobody needs to wait for that.
+            try:
+                return finish(Loop(files, queue, reporter, proposer, no_more).run())
+            except OutOfBudget as error:
+                return finish(stopped=str(error))
     except Cancelled:
         return finish(interrupted=True)
     except KeyboardInterrupt:
@@ -79,21 +90,31 @@ def _workers(
         yield queue
 
 
-def summarize(files: ExperimentFileManager, details: list[Details], interrupted: bool, seconds: float) -> Summary:
-    """How the experiment stands by the details of its iterations."""
+def summarize(
+    files: ExperimentFileManager, details: list[Details], interrupted: bool, stopped: str | None, seconds: float
+) -> Summary:
+    """How the experiment stands by the details of its iterations. ``stopped``: why it was ended early."""
     parts = [part for one in details for split in one.splits.values() for part in split.values()]
     plans = [files.load_plan(iteration) for iteration in files.plan_iterations()]
     quarantined = sum(len(files.quarantined_run_types(plan.iteration, id)) for plan in plans for id in plan.scaffolds)
     return Summary(
         directory=str(files),
         experiment=files.name,
-        complete=all(part.complete for part in parts),
+        complete=stopped is None and not interrupted and all(part.complete for part in parts),
         quarantined=quarantined,
         scorer_errors=sum(part.statuses.get(Status.SCORER_ERROR, 0) for part in parts),
         interrupted=interrupted,
         seconds=seconds,
         details=tuple(details),
+        stopped=stopped,
+        skipped=_skipped(files),
     )
+
+
+def _skipped(files: ExperimentFileManager) -> dict[str, str]:
+    """The proposed scaffolds that were never evaluated, and why."""
+    notes = {id: files.load_scaffold(id).metadata.notes for id in files.scaffold_ids()}
+    return {id: str(one["skipped"]) for id, one in notes.items() if "skipped" in one}
 
 
 def cancel(files: ExperimentFileManager, broker_url: str | None) -> int:

@@ -46,7 +46,7 @@ def check_spec(loaded: LoadedSpec, examples: Mapping[str, Sequence[Example]]) ->
     known = Registry("sandbox", dict.fromkeys(SANDBOXES, "")).names()
     if spec.sandbox not in known:
         raise UnknownName(f"There is no sandbox named {spec.sandbox!r}{nearest(spec.sandbox, known)}")
-    for name in (spec.executor.model, *spec.models):
+    for name in model_names(spec):
         parse_model(name, spec.models)
     _, source = scorer_source(loaded) or ("", None)
     check_scorer(spec.scorer, scored_fields(spec, examples), module_source=source)
@@ -73,6 +73,14 @@ def scorer_source(loaded: LoadedSpec) -> tuple[str, str] | None:
         raise SpecError(f"The scorer's file {path} cannot be read: {error}.") from None
 
 
+def model_names(spec: ExperimentSpec) -> tuple[str, ...]:
+    """The names of all models that an experiment may ask, its proposer's among them."""
+    from coordinator.proposers import proposer_models
+
+    proposing = proposer_models(spec.proposer) if spec.proposer is not None else ()
+    return (spec.executor.model, *spec.models, *proposing)
+
+
 def model_scripts(loaded: LoadedSpec) -> dict[str, str]:
     """The text of each FILE that a model ``sim/script:FILE`` of the spec answers from; raises ModelConfigError."""
     from shared.model_names import parse_model
@@ -80,7 +88,7 @@ def model_scripts(loaded: LoadedSpec) -> dict[str, str]:
 
     spec = loaded.spec
     scripts: dict[str, str] = {}
-    for name in (spec.executor.model, *spec.models):
+    for name in model_names(spec):
         script = parse_model(name, spec.models).script
         if script is not None and script not in scripts:
             path = loaded.folder / Path(script).expanduser()

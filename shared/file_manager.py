@@ -7,6 +7,7 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
     logs/<iteration>/<scaffold_id>/<run_type>.log
     scoring/{scores,details}_<iteration>.json
     plans/<iteration>.json
+    data/<split>.jsonl                                     the examples, as they were at the start
     results/<iteration>/<scaffold_id>/<run_type>.json      committed once
     quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
     scorers/<module>.py                                    a scorer of the user's own
@@ -19,7 +20,7 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -28,9 +29,11 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from shared import atomic
-from shared.errors import CorruptFile, NotAnExperiment, UsageError
+from shared.errors import CorruptFile, InvalidId, NotAnExperiment, UsageError
+from shared.models.example import Example
 from shared.models.experiment import ExperimentMetadata
 from shared.models.ids import (
+    SPLITS,
     check_experiment_name,
     check_iteration,
     check_run_type,
@@ -296,6 +299,18 @@ class ExperimentFileManager:
         path = self._scorer_file(module)
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
+    def save_data(self, split: str, examples: Iterable[Example]) -> None:
+        """Keep a split's examples, answers and all: the experiment needs its datasets no more."""
+        if split not in SPLITS:
+            raise InvalidId(f"{split!r} is not a split; the splits are {', '.join(SPLITS)}.")
+        lines = (f"{example.model_dump_json()}\n".encode("utf-8", errors="replace") for example in examples)
+        atomic.write_file(self._dir / "data" / f"{split}.jsonl", b"".join(lines))
+
+    def load_data(self) -> dict[str, tuple[Example, ...]]:
+        """The kept examples by split. Raises CorruptFile where a line is none."""
+        paths = {split: self._dir / "data" / f"{split}.jsonl" for split in SPLITS}
+        return {split: _examples(path) for split, path in paths.items() if path.is_file()}
+
     def save_proposer_file(self, name: str, text: str) -> None:
         """Keep a text of the proposer's. ``name`` is a plain file name of letters, digits, '.', '_' and '-'."""
         path = self._dir / "proposer" / check_experiment_name(name)
@@ -459,3 +474,10 @@ def _names(directory: Path) -> list[str]:
         return [name for name in os.listdir(directory) if not name.startswith(".")]
     except FileNotFoundError:
         return []
+
+
+def _examples(path: Path) -> tuple[Example, ...]:
+    try:
+        return tuple(Example.model_validate_json(line) for line in path.read_bytes().splitlines())
+    except ValidationError as error:
+        raise CorruptFile(f"{path} does not hold examples: {error.errors()[0]['msg']}.") from None

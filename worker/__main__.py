@@ -45,7 +45,7 @@ def reap(name: str | None = None, sandbox: str = "docker") -> None:
 @app.command()
 def check(
     sandbox: str = "docker",
-    model: Annotated[str | None, typer.Option(help="The model that runs will call.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model that will be asked; may be repeated.")] = None,
     aliases: Annotated[str, typer.Option(help="The spec's `models`, as a JSON object.")] = "{}",
     as_json: Json = False,
 ) -> None:
@@ -55,8 +55,8 @@ def check(
 
     box = build_sandbox(sandbox)
     box.check()
-    if model is not None and box.uses_gateway:
-        check_model(model, json.loads(aliases))
+    for name in model or () if box.uses_gateway else ():
+        check_model(name, json.loads(aliases))
     info = None
     if sandbox == "docker":
         from worker.sandbox.image import image_info

@@ -11,8 +11,9 @@ from pydantic import Field
 from shared.budget import Budget
 from shared.errors import InfraError, OutOfBudget, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
-from shared.model_names import ModelRef, parse_model
+from shared.model_names import MOCK_MODEL, ModelRef, parse_model
 from shared.models import (
+    Example,
     ExperimentSpec,
     Job,
     Labels,
@@ -37,6 +38,9 @@ from worker.programs import run_program
 from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
 from worker.scoring import Scored, score_outcome
+
+TRIAL_TIMEOUT = 30.0
+"""Seconds that a proposed scaffold's trial may take; its mock model answers at once."""
 
 
 class Attempt(Frozen):
@@ -124,29 +128,46 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
     _check_budget(file_manager, spec)
     example = file_manager.load_plan(job.iteration).runs[job.run_type]
     sandbox = sandbox_named(spec.sandbox)
+    attempt = _attempt(spec, job, number, worker, example.repeat)
+    started = datetime.now(UTC)
+    with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
+        log.start(job, number, worker, attempt.executor.model, example.input)
+        outcome, usage = run_sandboxed(file_manager, attempt, example.input, sandbox, log)
+        scored = _scored(file_manager, attempt, outcome, example)
+        result = _result(attempt, example.id, outcome, usage, scored, started)
+        log.finish(result)
+    if not result.status.counts or file_manager.commit_result(result):
+        return result
+    return file_manager.load_result(job) or result
+
+
+def _attempt(spec: ExperimentSpec, job: Job, number: int, worker: str, repeat: int) -> Attempt:
+    """The try as the spec has it; each repeat of an example asks the model with a seed of its own."""
     attempt = Attempt(
         job=job,
         number=number,
         worker=worker,
         executor=spec.executor,
         models=spec.models,
-        seed=spec.loop.seed,
-        # A trial with a mock model costs nothing.
-        budget=BudgetSpec() if split_of(job.run_type) == PREFLIGHT else spec.budget,
+        seed=spec.loop.seeds["model"] + repeat,
+        budget=spec.budget,
     )
-    started = datetime.now(UTC)
-    with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
-        log.start(job, number, worker, spec.executor.model, example.input)
-        outcome, usage = run_sandboxed(file_manager, attempt, example.input, sandbox, log)
-        try:
-            scored = score_outcome(experiment_scorer(file_manager, worker), outcome, example)
-        except InfraError as error:
-            scored = Scored(status=Status.INFRA_ERROR, score=None, error_message=str(error))
-        result = _result(attempt, example.id, outcome, usage, scored, started)
-        log.finish(result)
-    if not result.status.counts or file_manager.commit_result(result):
-        return result
-    return file_manager.load_result(job) or result
+    if split_of(job.run_type) != PREFLIGHT:
+        return attempt
+    # A trial asks a mock model, which costs nothing and answers at once.
+    executor = spec.executor.model_copy(
+        update={"model": MOCK_MODEL, "timeout": min(spec.executor.timeout, TRIAL_TIMEOUT)}
+    )
+    return attempt.model_copy(update={"executor": executor, "budget": BudgetSpec()})
+
+
+def _scored(file_manager: ExperimentFileManager, attempt: Attempt, outcome: RunOutcome, example: Example) -> Scored:
+    if split_of(attempt.job.run_type) == PREFLIGHT:
+        return Scored(status=outcome.status, score=None, error_message=outcome.error_message)
+    try:
+        return score_outcome(experiment_scorer(file_manager, attempt.worker), outcome, example)
+    except InfraError as error:
+        return Scored(status=Status.INFRA_ERROR, score=None, error_message=str(error))
 
 
 def _check_budget(file_manager: ExperimentFileManager, spec: ExperimentSpec) -> None:

@@ -169,6 +169,7 @@ def _check_machine(spec: "ExperimentSpec", url: str | None) -> "ImageInfo | None
     """
     import json
 
+    from coordinator.proposers import proposer_models
     from coordinator.worker_tools import call_worker
     from shared.models import ImageInfo
 
@@ -179,7 +180,10 @@ def _check_machine(spec: "ExperimentSpec", url: str | None) -> "ImageInfo | None
     question = ["check", "--sandbox", spec.sandbox, "--json"]
     if url is None:
         aliases = {alias: model.model_dump(mode="json") for alias, model in spec.models.items()}
-        question += ["--model", spec.executor.model, "--aliases", json.dumps(aliases)]
+        proposing = proposer_models(spec.proposer) if spec.proposer is not None else ()
+        for model in (spec.executor.model, *proposing):
+            question += ["--model", model]
+        question += ["--aliases", json.dumps(aliases)]
     done = call_worker(*question, capture=True, quiet=url is not None)
     if done.returncode == 0:
         image = json.loads(done.stdout)["image"]
@@ -190,22 +194,24 @@ def _check_machine(spec: "ExperimentSpec", url: str | None) -> "ImageInfo | None
 
 
 def _show_plan(prepared: "Prepared", as_json: bool) -> None:
-    from collections import Counter
-
-    from coordinator.plan import plan_iteration
+    from coordinator.estimate import estimate, sentences
     from coordinator.report.json_report import json_line
-    from coordinator.report.words import plural
     from coordinator.spec import dump_spec
-    from shared.models.ids import split_of
 
-    spec, count = prepared.loaded.spec, len(prepared.scaffolds)
-    data = {str(split): examples for split, examples in prepared.data.items()}
-    plan = plan_iteration(spec.name, 0, spec.loop, data, [str(index) for index in range(count)])
-    examples = dict(Counter(split_of(run_type) for run_type in plan.runs))
+    spec = prepared.loaded.spec
+    found = estimate(spec, prepared.data)
     if as_json:
-        record = {"event": "dry_run", "runs": len(plan), "scaffolds": count, "examples": examples}
-        typer.echo(json_line({**record, "spec": spec.model_dump(mode="json")}), nl=False)
+        record = {
+            "event": "dry_run",
+            "runs": found.runs,
+            "calls": found.calls,
+            "tokens": found.tokens,
+            "usd": found.usd,
+        }
+        details = found.model_dump(mode="json", include={"phases", "models"})
+        typer.echo(json_line({**record, **details, "spec": spec.model_dump(mode="json")}), nl=False)
     else:
         typer.echo(dump_spec(spec), nl=False)
-    per_split = " + ".join(f"{number:,} {split}" for split, number in examples.items())
-    say(f"{plural(len(plan), 'run')}: {plural(count, 'scaffold')} x {per_split}. Nothing was run or written.")
+    for sentence in sentences(found):
+        say(sentence)
+    say("Nothing was run or written.")
