@@ -55,7 +55,7 @@ def compare(scores: Mapping[str, ExampleScores], reference: str) -> dict[str, Co
     numbers, in whatever order they come.
     """
     ids = sorted(scores)
-    means = {id: {one: math.fsum(runs) / len(runs) for one, runs in scores[id].items() if runs} for id in ids}
+    means = {id: {example: _mean(runs) for example, runs in scores[id].items() if runs} for id in ids}
     examples = sorted({example for by_example in means.values() for example in by_example})
     if not examples or len(ids) == 1:
         return {id: Comparison(examples=len(examples), p_best=1.0 if len(ids) == 1 else None) for id in ids}
@@ -72,15 +72,13 @@ def compare(scores: Mapping[str, ExampleScores], reference: str) -> dict[str, Co
         drawn.append(_ratio(weights @ differences, weights @ shared))
         firsts += _count_firsts(_ratio(weights @ table, weights @ present))
     resampled = np.concatenate(drawn)
-    return {
-        id: Comparison(
-            examples=int(shared[:, column].sum()),
-            difference=_mean_difference(means[id], means[reference]),
-            ci95=_interval(resampled[:, column], int(shared[:, column].sum()), exponent),
-            p_best=math.fsum(int(count) / tied for tied, count in enumerate(firsts[:, column]) if count) / RESAMPLES,
-        )
-        for column, id in enumerate(ids)
-    }
+    found = {}
+    for column, id in enumerate(ids):
+        count, difference = int(shared[:, column].sum()), _mean_difference(means[id], means[reference])
+        ci95 = None if difference is None else _interval(resampled[:, column], count, exponent)
+        p_best = math.fsum(int(times) / tied for tied, times in enumerate(firsts[:, column]) if times) / RESAMPLES
+        found[id] = Comparison(examples=count, difference=difference, ci95=ci95, p_best=p_best)
+    return found
 
 
 def _on_grid(table: "Floats") -> "tuple[Floats, int]":
@@ -123,6 +121,13 @@ def _count_firsts(means: "Floats") -> "NDArray[np.int64]":
     first = ranked == ranked.max(axis=1, keepdims=True)
     tied = first.sum(axis=1)
     return np.stack([first[tied == number].sum(axis=0) for number in range(means.shape[1] + 1)])
+
+
+def _mean(runs: Sequence[float]) -> float:
+    try:
+        return math.fsum(runs) / len(runs)
+    except OverflowError:  # the sum of scores near the largest float
+        return min(max(2 * math.fsum(run / 2 / len(runs) for run in runs), min(runs)), max(runs))
 
 
 def _mean_difference(means: Mapping[str, float], reference: Mapping[str, float]) -> float | None:

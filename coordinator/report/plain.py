@@ -4,6 +4,7 @@ from coordinator.report.base import Summary
 from coordinator.report.reporter import ProgressReporter, progress_line
 from coordinator.report.words import plural
 from shared.models import Plan
+from shared.models.ids import split_of
 
 SHARE = 0.1
 SECONDS = 10.0
@@ -17,8 +18,7 @@ class PlainReporter(ProgressReporter):
 
     def iteration_started(self, plan: Plan) -> None:
         super().iteration_started(plan)
-        scaffolds, examples = plural(len(plan.scaffolds), "scaffold"), plural(len(plan.runs), "example")
-        self.say(f"{plural(len(plan), 'run')}: {scaffolds} on {examples} each.")
+        self.say(f"{_where(plan)}{plural(len(plan), 'run')}: {_what(plan)}.")
         self._shown_done, self._shown_at = 0, self._clock()
 
     def tick(self) -> None:
@@ -35,3 +35,17 @@ class PlainReporter(ProgressReporter):
     def _show(self, now: float) -> None:
         self._shown_done, self._shown_at = self.progress.done, now
         self.say(progress_line(self.progress, now))
+
+
+def _where(plan: Plan) -> str:
+    """``Iteration 2, valid: `` where there is more than one thing to tell apart."""
+    splits = ", ".join(plan.assigned)
+    return f"Iteration {plan.iteration}, {splits}: " if splits != "valid" or plan.iteration else ""
+
+
+def _what(plan: Plan) -> str:
+    """``2 scaffolds on 20 examples each``, and how often where it is not once."""
+    examples = len({(split_of(run_type), example.id) for run_type, example in plan.runs.items()})
+    times = max((example.repeat for example in plan.runs.values()), default=0) + 1
+    often = f", {times} times" if times > 1 else ""
+    return f"{plural(len(plan.scaffolds), 'scaffold')} on {plural(examples, 'example')} each{often}"

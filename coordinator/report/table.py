@@ -41,7 +41,7 @@ def table_without(
 
 
 def empty_columns(headers: Sequence[str], rows: Rows, counts: Collection[str] = ()) -> set[str]:
-    """The headers of columns that say nothing: empty or ``-`` throughout, and those of ``counts`` also where all are 0."""
+    """The headers of columns that say nothing: empty or ``-`` throughout; those of ``counts`` also where all are 0."""
     nothing = {header: {"", "-", "0"} if header in counts else {"", "-"} for header in headers}
     columns = zip(*rows, strict=True) if rows else ((),) * len(headers)
     return {header for header, column in zip(headers, columns, strict=True) if nothing[header].issuperset(column)}

@@ -26,7 +26,7 @@ def test_ls(invoke, evolved: ExperimentFileManager) -> None:
         "--------  --  -----  ----------  ----------------  -------  -----------------------------",
         "0-0       20  0.600           -  -                    0.94  the winner",
         "0         20  0.500      -0.100  -0.250 to 0.000      0.06  not separable from the winner",
-        "1         20  0.200      -0.400  -0.650 to -0.200     0.00  separable from the winner",
+        "1         20  0.200      -0.400  -0.650 to -0.150     0.00  separable from the winner",
     ]
     assert found.stderr.splitlines()[:3] == [
         "The winner is scaffold 0-0: validation mean 0.600, 95% 0.387 to 0.781; "

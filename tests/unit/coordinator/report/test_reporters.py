@@ -371,3 +371,24 @@ def test_a_budgets_end_and_what_was_skipped_are_said() -> None:
     assert lines[5:7] == ["1 proposed scaffold skipped, which did not start or gave no answer:", "  1-0: bad syntax"]
     assert summary.exit_code == 0
     assert summary.model_copy(update={"quarantined": 1}).exit_code == 1
+
+
+def test_plain_lines_say_what_part_of_the_loop_begins(make_plan: Callable[..., Plan]) -> None:
+    err = io.StringIO()
+    reporter = PlainReporter(io.StringIO(), err, {}, Clock())
+    once = make_plan(("0", "1"), 4)
+    runs = {
+        f"valid_{index}": example.model_copy(update={"repeat": index // 4})
+        for index, example in enumerate([*once.runs.values()] * 3)
+    }
+    for plan in (
+        once.model_copy(update={"runs": runs}),
+        once.model_copy(update={"iteration": 2}),
+        make_plan(("0",), 1, ("train",)),
+    ):
+        reporter.iteration_started(plan)
+    assert err.getvalue().splitlines() == [
+        "24 runs: 2 scaffolds on 4 examples each, 3 times.",
+        "Iteration 2, valid: 8 runs: 2 scaffolds on 4 examples each.",
+        "Iteration 0, train: 1 run: 1 scaffold on 1 example each.",
+    ]
