@@ -45,6 +45,8 @@ class ExperimentEstimate(Frozen):
     models: tuple[ModelEstimate, ...]
     calls_per_run: int
     budget: BudgetSpec
+    exact: bool = False
+    """Whether the runs are not a bound but the number: where nothing is proposed."""
 
     @property
     def runs(self) -> int:
@@ -81,7 +83,13 @@ def estimate(spec: ExperimentSpec, data: Data) -> ExperimentEstimate:
     scaffolder = _scaffolder(spec)
     if scaffolder is not None:
         models.append(scaffolder)
-    return ExperimentEstimate(phases=phases, models=tuple(models), calls_per_run=calls_per_run, budget=spec.budget)
+    return ExperimentEstimate(
+        phases=phases,
+        models=tuple(models),
+        calls_per_run=calls_per_run,
+        budget=spec.budget,
+        exact=spec.proposer is None,
+    )
 
 
 def _phases(spec: ExperimentSpec, data: Data) -> tuple[PhaseEstimate, ...]:
@@ -166,7 +174,7 @@ def _asked(role: str, model: ModelRef, calls: int, prompt: int, max_tokens: int 
 def sentences(found: ExperimentEstimate) -> list[str]:
     """The estimate in plain sentences, one a line."""
     parts = ", ".join(f"{phase.runs:,} for {phase.phase}" for phase in found.phases)
-    lines = [f"At most {plural(found.runs, 'run')}: {parts}."]
+    lines = [f"{'' if found.exact else 'At most '}{plural(found.runs, 'run')}: {parts}."]
     if found.calls_per_run:
         lines.append("If each run makes one model call, with its input as the prompt and an answer of full length:")
     lines += [f"  {_model_sentence(model)}" for model in found.models if model.calls]

@@ -119,7 +119,7 @@ class Generation:
         metadata = scaffold.metadata.model_copy(update={"notes": notes})
         self.files.save_scaffold(scaffold_id, scaffold.model_copy(update={"metadata": metadata}))
         tries = words.plural(len(attempts_of(metadata)), "attempt")
-        self.say(f"Scaffold {scaffold_id} was skipped after {tries}: {words.one_line(_last_line(problem), 200)}")
+        self.say(f"Scaffold {scaffold_id} was skipped after {tries}: {in_short(problem)}")
 
     def _load(self, scaffold_id: str) -> ScaffoldResult | None:
         try:
@@ -158,6 +158,7 @@ def _static_problem(scaffold: ScaffoldResult, attempt: int) -> str | None:
     return code_problem(draft.code)
 
 
-def _last_line(problem: str) -> str:
+def in_short(problem: str) -> str:
+    """The first and the last line of a problem: what happened, and the end of its traceback."""
     lines = [line for line in problem.splitlines() if line.strip()]
-    return f"{lines[0]} {lines[-1]}" if len(lines) > 1 else problem
+    return words.one_line(f"{lines[0]} {lines[-1]}" if len(lines) > 1 else problem, 200)

@@ -75,8 +75,9 @@ class Loop:
         try:
             if self.proposer is not None:
                 plan = self._first_generation(plan) if iteration == 0 else self._next_generation(plan)
-            for split in ("valid", "train"):
-                self._evaluate(plan.only(split))
+            self._evaluate(plan.only("valid"))
+            if self.proposer is None:
+                self._evaluate(plan.only("train"))
         finally:
             aggregate(self.files, iteration)
 

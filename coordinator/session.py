@@ -9,6 +9,7 @@ from typing import Any
 from coordinator.aggregate import current_details
 from coordinator.celery_queue import CeleryQueue
 from coordinator.embedded import embedded_worker
+from coordinator.generation import in_short
 from coordinator.loop import Loop
 from coordinator.proposing import proposing
 from coordinator.report.base import Reporter, Summary
@@ -114,7 +115,7 @@ def summarize(
 def _skipped(files: ExperimentFileManager) -> dict[str, str]:
     """The proposed scaffolds that were never evaluated, and why."""
     notes = {id: files.load_scaffold(id).metadata.notes for id in files.scaffold_ids()}
-    return {id: str(one["skipped"]) for id, one in notes.items() if "skipped" in one}
+    return {id: in_short(str(one["skipped"])) for id, one in notes.items() if "skipped" in one}
 
 
 def cancel(files: ExperimentFileManager, broker_url: str | None) -> int:

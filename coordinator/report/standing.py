@@ -63,7 +63,7 @@ def closing(summary: Summary, notable: Job | None) -> list[str]:
     if summary.skipped:
         ids = sorted(summary.skipped, key=scaffold_id_key)
         lines.append(f"{words.plural(len(ids), 'proposed scaffold')} skipped, which did not start or gave no answer:")
-        lines += [f"  {id}: {words.one_line(summary.skipped[id], 100)}" for id in ids[:MOST_SKIPPED]]
+        lines += [f"  {id}: {words.one_line(summary.skipped[id], 200)}" for id in ids[:MOST_SKIPPED]]
         lines += [f"  and {len(ids) - MOST_SKIPPED:,} more"] if len(ids) > MOST_SKIPPED else []
     lines += ["", f"Experiment: {summary.directory}"]
     commands = _next(summary, notable)
