@@ -16,13 +16,16 @@ from coordinator.proposers import Proposer
 from coordinator.report import words
 from coordinator.report.base import Reporter
 from coordinator.selection import rank
-from shared.errors import CorruptFile, OutOfBudget
+from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Example, ExperimentSpec, Plan, RunResult
 from shared.models.ids import PREFLIGHT
 
 RECEIPT_GRACE = 60.0
 """Seconds beyond a run's deadline after which its receipt is taken for lost."""
+
+LONGEST_PARENT = 58
+"""Characters of an id whose children's ids, a number longer each, are still scaffold ids: some thirty generations."""
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Loop:
         last = 0
         for iteration in range(self.spec.loop.iterations):
             if iteration and not self._parents(iteration):
-                self.reporter.say("No scaffold has a validation score, so there is nothing to evolve.")
+                self.reporter.say("No scaffold but the baseline has a validation score, so there is nothing to evolve.")
                 break
             self._iterate(iteration)
             last = iteration
@@ -97,7 +100,8 @@ class Loop:
 
     def _ranked(self, iteration: int) -> list[str]:
         """All scaffolds that were validated before the iteration and may be evolved, the best first."""
-        return [id for id in rank(standings(self.files, before=iteration)) if id != BASELINE]
+        ranked = rank(standings(self.files, before=iteration))
+        return [id for id in ranked if id != BASELINE and len(id) <= LONGEST_PARENT]
 
     def _parents(self, iteration: int) -> list[str]:
         return self._ranked(iteration)[: self.spec.loop.top_k]
@@ -117,7 +121,8 @@ class Loop:
         self._train(plan, parents)
         wanted = self._child_orders(plan, parents, loop.children)
         born = self._grow(plan, wanted)
-        lost = len(wanted) - len(born)
+        # Those that a proposer had nothing left for would not be written from another parent either.
+        lost = len({order.scaffold_id for order in wanted}.intersection(self.files.scaffold_ids())) - len(born)
         if lost:
             spare = spare or tuple(id for id in self._ranked(plan.iteration) if id not in parents)[:lost]
             plan = self._save(plan.assign("train", spare))
@@ -138,16 +143,19 @@ class Loop:
     def _grow(self, plan: Plan, wanted: Sequence[orders.Order]) -> list[str]:
         if not wanted or self.proposer is None or self.spec.proposer is None:
             return []
-        reason = self.no_more()
-        if reason is not None:
-            raise OutOfBudget(reason)
         self.reporter.say(f"Iteration {plan.iteration}: proposing {words.plural(len(wanted), 'scaffold')}.")
 
         def try_out(scaffold_ids: Sequence[str], attempt: int) -> Mapping[str, RunResult]:
             return self._try_out(plan, scaffold_ids, attempt)
 
         generation = Generation(
-            self.files, plan.iteration, self.proposer, self.spec.proposer.name, try_out, self.reporter.say
+            files=self.files,
+            iteration=plan.iteration,
+            proposer=self.proposer,
+            proposer_name=self.spec.proposer.name,
+            try_out=try_out,
+            say=self.reporter.say,
+            no_more=self.no_more,
         )
         return generation.grow(wanted)
 
