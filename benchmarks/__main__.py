@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import containers, jobs, memory
+from benchmarks import containers, jobs, loop, memory
 
 ROUNDS = 5
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -17,18 +17,24 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 def main() -> None:
     """Measure and write the page; every figure is also printed as it comes."""
     with tempfile.TemporaryDirectory(prefix="scaffoldry-bench-") as name:
-        folders = [Path(name) / part for part in ("containers", "jobs", "memory")]
+        folders = [Path(name) / part for part in ("containers", "jobs", "memory", "loop")]
         for folder in folders:
             folder.mkdir()
         page = render(
-            containers.measure(folders[0], ROUNDS), jobs.measure(folders[1], ROUNDS), memory.measure(folders[2])
+            containers.measure(folders[0], ROUNDS),
+            jobs.measure(folders[1], ROUNDS),
+            memory.measure(folders[2]),
+            loop.measure(folders[3]),
         )
     PAGE.write_text(page)
     print(f"Written: {PAGE}")
 
 
 def render(
-    container_rows: Sequence[dict[str, float]], job_row: dict[str, float], memory_rows: Sequence[dict[str, float]]
+    container_rows: Sequence[dict[str, float]],
+    job_row: dict[str, float],
+    memory_rows: Sequence[dict[str, float]],
+    loop_rows: Sequence[dict[str, float]],
 ) -> str:
     """The page."""
     parts = [
@@ -65,6 +71,14 @@ def render(
         table(
             ("jobs", "peak, MiB", "seconds"),
             [(f"{row['jobs']:,}", f"{row['peak_mib']:.0f}", f"{row['seconds']:.0f}") for row in memory_rows],
+        ),
+        "## The coordinator's time for an iteration",
+        f"What the coordinator itself takes for one iteration: selecting {loop.TOP_K} parents of all there are, reading what "
+        f"they did, proposing {loop.TOP_K * loop.CHILDREN} children with `mutate`, sending {loop.EXAMPLES} runs of each and "
+        "aggregating them. The time of the runs is left out.",
+        table(
+            ("scaffolds before it", "seconds"),
+            [(f"{row['scaffolds']:,}", f"{row['seconds']:.2f}") for row in loop_rows],
         ),
     ]
     return "\n\n".join(parts) + "\n"

@@ -103,7 +103,9 @@ def measure(folder: Path) -> list[dict[str, float]]:
     def connect(model: str) -> Any:
         raise SystemExit(f"Nothing here asks {model}.")
 
-    loop = TimedLoop(files, InstantQueue(files), Silent(), build_proposer(spec.proposer, task, KeptTexts(files), connect))
+    loop = TimedLoop(
+        files, InstantQueue(files), Silent(), build_proposer(spec.proposer, task, KeptTexts(files), connect)
+    )
     loop.times = []
     loop.run()
     times = dict(loop.times)
