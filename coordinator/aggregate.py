@@ -16,6 +16,8 @@ LEADERS = 10
 
 History = Mapping[str, Standing]
 Splits = dict[str, dict[str, SplitDetails]]
+ExampleScores = dict[str, list[float]]
+"""Example id -> the scores of the counted runs of it."""
 
 
 def aggregate(files: ExperimentFileManager, iteration: int) -> Details:
@@ -42,7 +44,7 @@ def standings(files: ExperimentFileManager, before: int) -> dict[str, Standing]:
     for iteration in files.plan_iterations():
         if iteration < before:
             saved = _saved(files, iteration)
-            splits = saved.splits if saved else split_scores(files, files.load_plan(iteration))
+            splits = saved.splits if saved else split_scores(files, files.load_plan(iteration))[0]
             history = with_iteration(history, iteration, splits.get("valid", {}).items())
     return history
 
@@ -66,19 +68,23 @@ def current_details(files: ExperimentFileManager) -> list[Details]:
 
 def iteration_details(files: ExperimentFileManager, iteration: int, history: History) -> Details:
     """What the committed results of an iteration come to, after the ``history`` of those before it."""
-    splits = split_scores(files, files.load_plan(iteration))
+    splits, best = split_scores(files, files.load_plan(iteration))
     history = with_iteration(history, iteration, splits.get("valid", {}).items())
     order = rank(history)
     return Details(
         iteration=iteration,
         splits=splits,
-        leaders=_leaders(files, order[:LEADERS], history),
+        leaders=_leaders(files, order[:LEADERS], history, best),
         winner=_winner(order[0], history, splits) if order else None,
     )
 
 
-def split_scores(files: ExperimentFileManager, plan: Plan) -> Splits:
-    """Each planned scaffold on each of its splits. Results are read one at a time, and little of each is kept."""
+def split_scores(files: ExperimentFileManager, plan: Plan) -> tuple[Splits, dict[str, ExampleScores]]:
+    """Each planned scaffold on each of its splits, and how those that may lead did on each validation example.
+
+    Results are read one at a time, and little of each is kept.
+    """
+    best: dict[str, ExampleScores] = {}
     run_types: dict[str, set[str]] = {split: set(plan.run_types(split)) for split in SPLITS}
     splits: Splits = {split: {} for split in SPLITS if run_types[split] and plan.assigned.get(split)}
     for scaffold_id in plan.scaffolds:
@@ -90,12 +96,21 @@ def split_scores(files: ExperimentFileManager, plan: Plan) -> Splits:
                 tallies[split].add(result, plan.runs[result.run_type].id)
         for split, tally in tallies.items():
             splits[split][scaffold_id] = tally.details(len(mine[split]))
-    return splits
+        if "valid" in tallies:
+            best[scaffold_id] = tallies["valid"].by_example
+        if len(best) > 2 * LEADERS:
+            best = _best(best, splits["valid"])
+    return splits, best
+
+
+def _best(scored: Mapping[str, ExampleScores], valid: Mapping[str, SplitDetails]) -> dict[str, ExampleScores]:
+    order = rank(with_iteration({}, 0, ((scaffold_id, valid[scaffold_id]) for scaffold_id in scored)))
+    return {scaffold_id: scored[scaffold_id] for scaffold_id in order[:LEADERS]}
 
 
 def example_scores(
     files: ExperimentFileManager, iteration: int, scaffold_id: str, split: str = "valid"
-) -> dict[str, list[float]]:
+) -> ExampleScores:
     """Example id -> the scores of a scaffold's counted runs of it in an iteration."""
     plan = files.load_plan(iteration)
     tally = _Tally()
@@ -109,7 +124,7 @@ class _Tally:
     """One scaffold on one split. Runs that our own machinery failed are counted, and never scored."""
 
     def __init__(self) -> None:
-        self.by_example: dict[str, list[float]] = {}
+        self.by_example: ExampleScores = {}
         self.statuses: Counter[Status] = Counter()
         self.usage = Usage()
 
@@ -135,11 +150,17 @@ class _Tally:
         )
 
 
-def _leaders(files: ExperimentFileManager, best: Sequence[str], history: History) -> tuple[Leader, ...]:
-    """``best``, the winner first, beside the winner on the validation examples they share with it."""
+def _leaders(
+    files: ExperimentFileManager, best: Sequence[str], history: History, at_hand: Mapping[str, ExampleScores]
+) -> tuple[Leader, ...]:
+    """``best``, the winner first, beside the winner on the validation examples they share with it.
+
+    ``at_hand``: the scores that need not be read again.
+    """
     if not best:
         return ()
-    compared = compare({id: example_scores(files, history[id].iteration, id) for id in best}, reference=best[0])
+    scores = {id: at_hand.get(id) or example_scores(files, history[id].iteration, id) for id in best}
+    compared = compare(scores, reference=best[0])
     leaders = []
     for scaffold_id in best:
         one, standing = compared[scaffold_id], history[scaffold_id]

@@ -32,10 +32,12 @@ class Generation:
     proposer_name: str
     try_out: TryOut
     say: Callable[[str], None]
+    no_more: Callable[[], str | None] = lambda: None
+    """Why nothing more may be asked of the proposer (the budget is used up); None while it may."""
 
     def grow(self, orders: Sequence[Order]) -> list[str]:
         """The ids of the scaffolds that passed their trial, in the order they were ordered; the others are skipped."""
-        waiting = {order.scaffold_id: order for order in orders}
+        waiting = {order.scaffold_id: order for order in orders if not self._is_skipped(order.scaffold_id)}
         problems: dict[str, str | None] = dict.fromkeys(waiting)
         for attempt in range(ATTEMPTS):
             drafted = self._draft_all(list(waiting.values()), attempt, problems)
@@ -57,6 +59,9 @@ class Generation:
         with ThreadPoolExecutor(max(1, self.proposer.at_once)) as threads:
             try:
                 found = list(zip(orders, threads.map(draft, orders), strict=True))
+            except OutOfBudget:
+                threads.shutdown(cancel_futures=True)  # what is under way is paid for, and is kept
+                raise
             except BaseException:
                 self.proposer.close()  # nobody waits for the answers that are under way
                 threads.shutdown(wait=False, cancel_futures=True)
@@ -67,23 +72,36 @@ class Generation:
         earlier = self._load(order.scaffold_id)
         if earlier is not None and len(attempts_of(earlier.metadata)) > attempt:
             return earlier
+        reason = self.no_more()
+        if reason is not None:
+            raise OutOfBudget(reason)
         try:
-            if earlier is None:
-                draft: Draft | None = self.proposer.propose(order)
-            else:
-                draft = self.proposer.repair(order, last_draft(earlier), problem or "")
+            draft = self._asked(order, earlier, problem)
         except Exhausted as error:
-            self.say(f"Scaffold {order.scaffold_id} was not written: {error}")
-            return None
+            if earlier is None:
+                self.say(f"Scaffold {order.scaffold_id} was not written: {error}")
+            draft = None
         except (OutOfBudget, Unavailable):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plug-in may do anything
             draft = Draft(code=None, problem=f"The proposer failed with {type(error).__name__}: {error}")
         if draft is None:
             if earlier is not None:
                 self._skip(order.scaffold_id, earlier, problem or "")
             return None
         return self._save(order, earlier, draft)
+
+    def _asked(self, order: Order, earlier: ScaffoldResult | None, problem: str | None) -> Draft | None:
+        """What the proposer answers, as it can be kept; None where it repairs nothing."""
+        if earlier is None:
+            draft: Draft | None = self.proposer.propose(order)
+        else:
+            draft = self.proposer.repair(order, last_draft(earlier), problem or "")
+            if draft is None:
+                return None
+        if not isinstance(draft, Draft):
+            raise TypeError(f"it returned no Draft, but {words.one_line(repr(draft), 80)}")
+        return Draft.model_validate_json(draft.model_dump_json())
 
     def _save(self, order: Order, earlier: ScaffoldResult | None, draft: Draft) -> ScaffoldResult:
         attempts = [*(attempts_of(earlier.metadata) if earlier else ()), draft.model_dump(mode="json")]
@@ -130,6 +148,10 @@ class Generation:
     def _is_kept(self, scaffold_id: str) -> bool:
         scaffold = self._load(scaffold_id)
         return scaffold is not None and "skipped" not in scaffold.metadata.notes
+
+    def _is_skipped(self, scaffold_id: str) -> bool:
+        scaffold = self._load(scaffold_id)
+        return scaffold is not None and "skipped" in scaffold.metadata.notes
 
 
 def attempts_of(metadata: ScaffoldMetadata) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
+from coordinator.report.words import plural
 from shared.errors import SpecError
 from shared.models.example import Example
 from shared.models.ids import PREFLIGHT
@@ -57,16 +58,16 @@ def spec_has(spec: ExperimentSpec, split: str) -> bool:
 def check_plans(spec: ExperimentSpec, data: Data) -> None:
     """Raise SpecError where the loop asks for more examples or parents than there are."""
     loop = spec.loop
+    plan_iteration("check", 0, loop, data, {"valid": (), "train": ()})
     if spec.proposer is None and not data.get("valid") and not (data.get("train") and loop.train_per_scaffold):
         raise SpecError("There is nothing to run: give data.valid, or data.train with loop.train_per_scaffold.")
     if spec.proposer is not None and not data.get("valid"):
         raise SpecError("Scaffolds are selected by their validation scores: give data.valid.")
     if loop.iterations > 1 and loop.top_k > spec.first_generation:
         raise SpecError(
-            f"loop.top_k is {loop.top_k}, but the first generation has {spec.first_generation} scaffolds; lower it, or "
-            "raise loop.initial."
+            f"loop.top_k is {loop.top_k}, but the first generation has {plural(spec.first_generation, 'scaffold')}; "
+            "lower it, or raise loop.initial."
         )
-    plan_iteration("check", 0, loop, data, {"valid": (), "train": ()} if data.get("valid") else {"train": ()})
 
 
 def repeated(examples: Sequence[Example], times: int) -> list[Example]:

@@ -111,7 +111,8 @@ def _text(path: FieldPath, problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"{field} is missing."
     if problem["type"] == "value_error":
-        return f"{field}: {str(problem['ctx']['error']).rstrip('.')}."
+        about = f"{field}: " if field else ""
+        return f"{about}{str(problem['ctx']['error']).rstrip('.')}."
     got = describe(problem["input"])
     if problem["type"] not in _WORDS:
         return f"{field} cannot be {got}: {problem['msg'].removeprefix('Input ')}."

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.datasets import load_data
-from coordinator.plan import plan_iteration
+from coordinator.experiment import given_ids
+from coordinator.plan import check_plans, first_assigned, plan_iteration
+from coordinator.proposers import check_proposer
 from coordinator.scaffolds import load_scaffolds, scaffold_warnings
 from coordinator.spec import LoadedSpec, check_spec, load_spec
 from shared.model_names import parse_model
@@ -21,7 +23,8 @@ from worker.gateway.providers import build_provider
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = EXAMPLES.parents[1] / "shared" / "data"
-OWN_DATA = ("arithmetic", "quickstart")
+OWN_DATA = {"arithmetic": 80, "evolve": 90, "evolve-llm": 0, "quickstart": 60}
+"""The examples with data of their own, and the runs that the first iteration's plan begins with."""
 
 
 def load(name: str, *overrides: str) -> tuple[LoadedSpec, dict[str, list[Example]]]:
@@ -29,6 +32,12 @@ def load(name: str, *overrides: str) -> tuple[LoadedSpec, dict[str, list[Example
     examples = load_data(loaded.spec.data, loaded.folder)
     check_spec(loaded, examples)
     return loaded, examples
+
+
+def first_runs(loaded: LoadedSpec, examples: dict[str, list[Example]]) -> int:
+    """The runs that the first iteration's plan begins with."""
+    spec = loaded.spec
+    return len(plan_iteration("e_1", 0, spec.loop, examples, first_assigned(spec, given_ids(spec))))
 
 
 def model_calls(model: str, seed: int, max_tokens: int | None) -> Callable[[str, str], str]:
@@ -63,9 +72,11 @@ def test_an_example_with_data_of_its_own(name):
     loaded, examples = load(name)
     scaffolds = load_scaffolds(loaded.spec, loaded.folder, datetime.now(UTC))
     assert scaffold_warnings(scaffolds, loaded.folder) == []
-    ids = [str(index) for index in range(len(scaffolds))]
-    plan = plan_iteration("e_1", 0, loaded.spec.loop, examples, ids)
-    assert len(plan) == {"quickstart": 60, "arithmetic": 80}[name]
+    spec = loaded.spec
+    check_plans(spec, examples)
+    if spec.proposer is not None:
+        check_proposer(spec.proposer, scaffolds, loaded.folder, spec.models)
+    assert first_runs(loaded, examples) == OWN_DATA[name]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +94,7 @@ def test_an_example_whose_data_the_user_brings(tmp_path, name, file, runs):
         loaded, examples = load(name, f"data.valid.path={path}")
         scaffolds = load_scaffolds(loaded.spec, loaded.folder, datetime.now(UTC))
         assert scaffold_warnings(scaffolds, loaded.folder) == []
-        ids = [str(index) for index in range(len(scaffolds))]
-        assert len(plan_iteration("e_1", 0, loaded.spec.loop, examples, ids)) == expected
+        assert first_runs(loaded, examples) == expected
 
 
 def test_with_a_model_that_errs_voting_beats_asking_once(monkeypatch):

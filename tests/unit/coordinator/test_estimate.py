@@ -82,7 +82,7 @@ def test_a_limit_a_price_and_no_calls_at_all() -> None:
     assert unknown.usd is None
     none = estimate(spec(scaffolds=("a",), executor={"model": "openai/other", "max_calls": 0}), data(valid=10))
     assert (none.calls, none.tokens) == (0, 0)
-    assert sentences(none) == ["At most 10 runs: 10 for the first generation."]
+    assert sentences(none) == ["10 runs: 10 for the first generation."]
 
 
 def test_in_plain_sentences() -> None:

@@ -57,7 +57,7 @@ def files(tmp_path: Path) -> ExperimentFileManager:
         "sandbox": "fake",
     }
     examples = {f"valid_{n}": Example(id=str(n), input="x") for n in range(EXAMPLES)}
-    files.save_plan(Plan(experiment=files.name, iteration=0, scaffolds=("0",), runs=examples))
+    files.save_plan(Plan(experiment=files.name, iteration=0, assigned={"valid": ("0",)}, runs=examples))
     files.save_metadata(
         ExperimentMetadata(experiment=files.name, created_at=NOW, spec=ExperimentSpec.model_validate(spec))
     )

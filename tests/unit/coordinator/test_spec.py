@@ -155,7 +155,9 @@ def test_a_field_that_is_wrong(write, old, new, expected):
 def test_scaffolds_must_be_a_list_with_entries(write):
     start = GOOD.partition("scaffolds:")[0]
     assert "scaffolds must be a list" in refusal(write(start + "scaffolds: scaffolds/direct\n"))
-    assert "scaffolds needs at least 1 entry" in refusal(write(start + "scaffolds: []\n"))
+    for nothing in ("scaffolds: []\n", ""):
+        sentence = refusal(write(start + nothing))
+        assert sentence.endswith(", the top level: give scaffolds (a list of folders), or a proposer that writes them.")
     assert "scaffolds.1 must be text" in refusal(write(start + "scaffolds: [a, 5]\n"))
 
 
@@ -165,7 +167,8 @@ def test_several_problems_are_listed_at_once_by_line(write):
         f"{path} has 2 problems:",
         "  line 1: name must be text (put it in quotes), not the number 5.",
         "  line 5: unknown field 'sede' in loop; did you mean 'seed'? "
-        "Known: iterations, seed, train_per_scaffold, valid_examples.",
+        "Known: children, initial, iterations, model_seed, proposing_seed, repeats, resample_validation, "
+        "sampling_seed, seed, top_k, train_per_scaffold, valid_examples.",
     ]
 
 

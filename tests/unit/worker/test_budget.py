@@ -83,6 +83,7 @@ def ask(path: Path) -> int:
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SCAFFOLDRY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("SCAFFOLDRY_SANDBOX", "fake")
     get_settings.cache_clear()
     tasks._experiment.cache_clear()
     yield tmp_path

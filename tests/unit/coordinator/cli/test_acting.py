@@ -86,7 +86,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> "Callable[[Callable[[], None]],
             calls.append({"files": files, **options})
             reporter.iteration_started(files.load_plan(0))
             what()
-            summary = summarize(files, aggregate_all(files), interrupted=False, seconds=1.0)
+            summary = summarize(files, aggregate_all(files), interrupted=False, stopped=None, seconds=1.0)
             reporter.finished(summary)
             return summary
 
@@ -111,12 +111,21 @@ def the_experiment() -> Path:
 def test_dry_run_shows_the_spec_and_the_number_of_runs(invoke, spec: Path, home: Path) -> None:
     found = invoke("run", spec, "--dry-run", "--set", "executor.timeout=7", "--name", "other")
     assert found.exit_code == 0
-    assert found.stderr == "8 runs: 2 scaffolds x 3 valid + 1 train. Nothing was run or written.\n"
+    assert found.stderr.splitlines() == [
+        "8 runs: 6 for the first generation, 2 for training.",
+        "If each run makes one model call, with its input as the prompt and an answer of full length:",
+        "  executor sim/echo: 8 calls, 16 tokens in, 16 out, about $0.00.",
+        "Nothing was run or written.",
+    ]
     assert "name: other" in found.stdout and "timeout: 7" in found.stdout
     (home / "resolved.yaml").write_text(found.stdout)
     assert invoke("run", "resolved.yaml", "--dry-run").stdout == found.stdout, "what it shows is a spec itself"
     record = json.loads(invoke("run", spec, "--dry-run", "--json").stdout)
-    assert (record["runs"], record["scaffolds"], record["examples"]) == (8, 2, {"train": 1, "valid": 3})
+    assert (record["event"], record["runs"], record["calls"], record["usd"]) == ("dry_run", 8, 8, 0.0)
+    assert [(phase["phase"], phase["runs"]) for phase in record["phases"]] == [
+        ("the first generation", 6),
+        ("training", 2),
+    ]
     assert not (home / "experiments").exists()
 
 
