@@ -73,9 +73,9 @@ def render(
             [(f"{row['jobs']:,}", f"{row['peak_mib']:.0f}", f"{row['seconds']:.0f}") for row in memory_rows],
         ),
         "## The coordinator's time for an iteration",
-        f"What the coordinator itself takes for one iteration: selecting {loop.TOP_K} parents of all there are, reading "
-        f"what they did, proposing {loop.TOP_K * loop.CHILDREN} children with `mutate`, sending {loop.EXAMPLES} runs of "
-        "each and aggregating them. The time of the runs is left out.",
+        f"What the coordinator itself takes for one iteration: selecting {loop.TOP_K} parents of all there are, "
+        f"reading what they did, proposing {loop.TOP_K * loop.CHILDREN} children with `mutate`, sending their "
+        f"{loop.EXAMPLES} runs each and aggregating them. The time of the runs is left out.",
         table(
             ("scaffolds before it", "seconds"),
             [(f"{row['scaffolds']:,}", f"{row['seconds']:.2f}") for row in loop_rows],
