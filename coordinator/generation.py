@@ -51,7 +51,7 @@ class Generation:
     def _draft_all(
         self, orders: Sequence[Order], attempt: int, problems: Mapping[str, str | None]
     ) -> dict[str, ScaffoldResult]:
-        """A draft for each order, as a scaffold on the volume; orders that nothing more can be done for are left out."""
+        """Each order's draft, as a scaffold on the volume; orders that nothing more can be done for are left out."""
 
         def draft(order: Order) -> ScaffoldResult | None:
             return self._drafted(order, attempt, problems[order.scaffold_id])

@@ -34,8 +34,9 @@ def child_orders(
 ) -> list[Order]:
     """Orders for ``children`` children of each parent, with what the parents did in this iteration's training.
 
-    ``parents`` maps their ids to their validation means. Ids and numbers count on from the scaffolds that exist. Those of this very iteration that an interrupted session
-    proposed for the same parents do not count: they are the ones that are ordered.
+    ``parents`` maps their ids to their validation means. Ids and numbers count on from the scaffolds that exist. Those
+    of this very iteration that an interrupted session proposed for the same parents do not count: they are the ones
+    that are ordered.
     """
     known = {id: files.load_scaffold(id).metadata for id in files.scaffold_ids()}
     before = {
