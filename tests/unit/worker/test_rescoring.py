@@ -1,10 +1,12 @@
 """Scoring stored outputs again, on an experiment with trials."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from shared import settings
 from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, ExperimentMetadata, ExperimentSpec, Job, Plan, RunResult, Status
@@ -26,6 +28,14 @@ def result(files: ExperimentFileManager, run_type: str, score: float | None, out
         started_at=NOON,
         finished_at=NOON,
     )
+
+
+@pytest.fixture(autouse=True)
+def settings_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scoring again changes its process's settings for good."""
+    monkeypatch.setattr(settings, "_overrides", [])
+    yield
+    settings.get_settings.cache_clear()
 
 
 @pytest.fixture
