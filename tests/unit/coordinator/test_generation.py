@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.generation import Generation, attempts_of, in_short, trial_problem
+from coordinator.generation import Generation, attempts_of, in_short
 from coordinator.proposers import Draft, Order
 from shared.errors import Exhausted, OutOfBudget, Unavailable
 from shared.file_manager import ExperimentFileManager
@@ -236,8 +236,12 @@ def test_without_money_nothing_is_asked(files: ExperimentFileManager) -> None:
     assert generation.grow(grown.orders) == ["0"], "what was drafted needs no money"
 
 
-def test_a_trial_that_the_machinery_fails_is_no_pass() -> None:
-    assert trial_problem(None) == "It could not be tried out: the machinery failed."
+def test_a_trial_that_the_machinery_fails_is_made_again_by_a_resume(files: ExperimentFileManager) -> None:
+    grown = Grown(files, one_after_the_other(GOOD), count=2, lost=["0"])
+    assert grown.grow() == ["1"] and "skipped" not in grown.notes() and not grown.proposer.problems
+    assert [line.partition(",")[0] for line in grown.said] == ["Scaffold 0 could not be tried out"]
+    again = Grown(files, one_after_the_other(), count=2)
+    assert again.grow() == ["0", "1"] and not again.proposer.answered
 
 
 def test_in_short() -> None:

@@ -292,7 +292,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         return left_behind(files), {place(job) for job in session.queue.ran}, sum(stop.seen.values())
 
 
-@pytest.mark.parametrize("at", [*range(0, 12), *range(12, 140, 8)])
+@pytest.mark.parametrize("at", [*range(0, 8), *range(8, 140, 11)])
 def test_an_experiment_that_is_stopped_anywhere_comes_to_the_same(
     tmp_path: Path, undisturbed: Undisturbed, at: int
 ) -> None:
