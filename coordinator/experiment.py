@@ -14,7 +14,7 @@ from coordinator.proposers import check_proposer
 from coordinator.report.words import command
 from coordinator.scaffolds import load_scaffolds, scaffold_warnings
 from coordinator.spec import LoadedSpec, check_spec, load_spec, model_scripts, scorer_source, spec_difference
-from shared.budget import check_budget
+from shared.budget import Budget, bounds_set, check_budget
 from shared.errors import SpecChanged, SpecError
 from shared.file_manager import ExperimentFileManager
 from shared.models import Example, ExperimentMetadata, ExperimentSpec, ImageInfo, Plan, ScaffoldResult
@@ -128,14 +128,15 @@ def take_mended_scorer(files: ExperimentFileManager) -> str | None:
 def open_for_resume(directory: Path, ignore_spec_change: bool = False) -> ExperimentFileManager:
     """The experiment in ``directory``. Raises SpecChanged where its spec file no longer says what it was started with.
 
-    A spec file that is gone is no obstacle: the experiment keeps its own copy.
+    A spec file that is gone is no obstacle: the experiment keeps its own copy. Other amounts in ``budget`` are taken.
     """
     files = ExperimentFileManager.open(directory)
     metadata = files.load_metadata()
     if ignore_spec_change or metadata.spec_path is None or not Path(metadata.spec_path).is_file():
         return files
     try:
-        difference = spec_difference(metadata.spec, load_spec(Path(metadata.spec_path), metadata.overrides).spec)
+        spec = load_spec(Path(metadata.spec_path), metadata.overrides).spec
+        difference = spec_difference(metadata.spec, _take_budget(files, metadata.spec, spec))
     except SpecError as error:
         difference = [str(error)]
     if difference:
@@ -146,6 +147,17 @@ def open_for_resume(directory: Path, ignore_spec_change: bool = False) -> Experi
             + command("resume", str(directory), "--ignore-spec-change")
         )
     return files
+
+
+def _take_budget(files: ExperimentFileManager, old: ExperimentSpec, new: ExperimentSpec) -> ExperimentSpec:
+    """``new`` as it is to be compared with ``old``: other amounts of what was bounded from the beginning are taken."""
+    budget = Budget.of(files, old.budget)
+    if budget is None or bounds_set(old.budget) != bounds_set(new.budget):
+        return new
+    others_same = new.model_copy(update={"budget": old.budget})
+    if not spec_difference(old, others_same):
+        budget.change(new.budget)
+    return others_same
 
 
 def plan_for(files: ExperimentFileManager, iteration: int) -> Plan:

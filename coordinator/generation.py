@@ -36,17 +36,27 @@ class Generation:
     """Why nothing more may be asked of the proposer (the budget is used up); None while it may."""
 
     def grow(self, orders: Sequence[Order]) -> list[str]:
-        """The ids of the scaffolds that passed their trial, in the order they were ordered; the others are skipped."""
+        """The ids of the scaffolds that passed their trial, in the order they were ordered.
+
+        The others are skipped for good, but for those that our own machinery could not try: growing the same orders
+        again tries them again.
+        """
+        passed: set[str] = set()
         waiting = {order.scaffold_id: order for order in orders if not self._is_skipped(order.scaffold_id)}
         problems: dict[str, str | None] = dict.fromkeys(waiting)
         for attempt in range(ATTEMPTS):
             drafted = self._draft_all(list(waiting.values()), attempt, problems)
             waiting = {id: order for id, order in waiting.items() if id in drafted}
             problems = self._problems(drafted, attempt)
-            waiting = {id: order for id, order in waiting.items() if problems[id] is not None}
+            passed |= {id for id, problem in problems.items() if problem is None}
+            waiting = {id: order for id, order in waiting.items() if problems.get(id) is not None}
             if not waiting:
                 break
-        return [order.scaffold_id for order in orders if self._is_kept(order.scaffold_id)]
+        return [order.scaffold_id for order in orders if order.scaffold_id in passed]
+
+    def exhausted(self, orders: Sequence[Order]) -> bool:
+        """Whether the proposer had nothing for any of the orders."""
+        return all(self._load(order.scaffold_id) is None for order in orders)
 
     def _draft_all(
         self, orders: Sequence[Order], attempt: int, problems: Mapping[str, str | None]
@@ -96,7 +106,8 @@ class Generation:
         if earlier is None:
             draft: Draft | None = self.proposer.propose(order)
         else:
-            draft = self.proposer.repair(order, last_draft(earlier), problem or "")
+            again = order.model_copy(update={"attempt": len(attempts_of(earlier.metadata))})
+            draft = self.proposer.repair(again, last_draft(earlier), problem or "")
             if draft is None:
                 return None
         if not isinstance(draft, Draft):
@@ -118,12 +129,22 @@ class Generation:
         return scaffold
 
     def _problems(self, drafted: Mapping[str, ScaffoldResult], attempt: int) -> dict[str, str | None]:
-        """What is wrong with each drafted scaffold; None where it passed. The last attempt's failures are skipped."""
+        """What is wrong with each drafted scaffold; None where it passed. The last attempt's failures are skipped.
+
+        Those that could not be tried are left out.
+        """
         problems = {id: _static_problem(scaffold, attempt) for id, scaffold in drafted.items()}
         to_try = [id for id, problem in problems.items() if problem is None]
         results = self.try_out(to_try, attempt) if to_try else {}
         for scaffold_id in to_try:
-            problems[scaffold_id] = trial_problem(results.get(scaffold_id))
+            result = results.get(scaffold_id)
+            if result is None:
+                del problems[scaffold_id]
+                self.say(
+                    f"Scaffold {scaffold_id} could not be tried out, for our machinery failed; a resume tries again."
+                )
+            else:
+                problems[scaffold_id] = trial_problem(result)
         if attempt == ATTEMPTS - 1:
             for scaffold_id, problem in problems.items():
                 if problem is not None:
@@ -140,14 +161,23 @@ class Generation:
         self.say(f"Scaffold {scaffold_id} was skipped after {tries}: {in_short(problem)}")
 
     def _load(self, scaffold_id: str) -> ScaffoldResult | None:
+        """The scaffold as its last attempt left it.
+
+        A session may have been killed between writing what was drafted, which is what counts, and the code of it.
+        """
         try:
-            return self.files.load_scaffold(scaffold_id)
+            metadata = self.files.load_scaffold_metadata(scaffold_id)
         except FileNotFoundError:
             return None
-
-    def _is_kept(self, scaffold_id: str) -> bool:
-        scaffold = self._load(scaffold_id)
-        return scaffold is not None and "skipped" not in scaffold.metadata.notes
+        codes = [attempt["code"] for attempt in attempts_of(metadata) if attempt["code"] is not None]
+        drafted = ScaffoldResult(code=codes[-1] if codes else "", metadata=metadata)
+        try:
+            whole = self.files.load_scaffold(scaffold_id).code == drafted.code
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            self.files.save_scaffold(scaffold_id, drafted)
+        return drafted
 
     def _is_skipped(self, scaffold_id: str) -> bool:
         scaffold = self._load(scaffold_id)
@@ -164,10 +194,8 @@ def last_draft(scaffold: ScaffoldResult) -> Draft:
     return Draft.model_validate(attempts_of(scaffold.metadata)[-1])
 
 
-def trial_problem(result: RunResult | None) -> str | None:
+def trial_problem(result: RunResult) -> str | None:
     """Why a trial was not passed, for whoever repairs the scaffold; None where it was."""
-    if result is None:
-        return "It could not be tried out: the machinery failed."
     if result.status is Status.OK:
         return None
     return f"In its trial it {words.STATUS_WORDS[result.status]}. {result.error_message or ''}".strip()

@@ -21,6 +21,8 @@ from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Example, ExperimentSpec, Plan, RunResult
 from shared.models.ids import PREFLIGHT
 
+SPARE = "spare"
+"""Where a plan keeps which of the scaffolds in ``train`` stand in for parents whose children came to nothing."""
 RECEIPT_GRACE = 60.0
 """Seconds beyond a run's deadline after which its receipt is taken for lost."""
 
@@ -42,6 +44,8 @@ class Loop:
     proposer: Proposer | None = None
     no_more: Callable[[], str | None] = lambda: None
     """Says why no further run may start (the budget is used up); None while one may."""
+    _exhausted: bool = False
+    """Whether the proposer had nothing for any order of the last generation."""
 
     @cached_property
     def spec(self) -> ExperimentSpec:
@@ -68,12 +72,15 @@ class Loop:
             if iteration and not self._parents(iteration):
                 self.reporter.say("No scaffold but the baseline has a validation score, so there is nothing to evolve.")
                 break
-            self._iterate(iteration)
             last = iteration
+            if not self._iterate(iteration):
+                self.reporter.say("The proposer has no more scaffolds, so the loop ends here.")
+                break
         self._test_winner(last)
         return current_details(self.files)
 
-    def _iterate(self, iteration: int) -> None:
+    def _iterate(self, iteration: int) -> bool:
+        """Evaluate the iteration's scaffolds; whether the proposer has more of them."""
         plan = self._planned(iteration)
         try:
             if self.proposer is not None:
@@ -83,6 +90,7 @@ class Loop:
                 self._evaluate(plan.only("train"))
         finally:
             aggregate(self.files, iteration)
+        return not self._exhausted
 
     def _planned(self, iteration: int) -> Plan:
         """The iteration's plan as it was written, or a new one."""
@@ -116,19 +124,19 @@ class Loop:
 
     def _next_generation(self, plan: Plan) -> Plan:
         """Children of the parents; in the place of each that came to nothing, one of the next-best scaffold."""
-        loop = self.spec.loop
-        parents, spare = plan.assigned["train"][: loop.top_k], plan.assigned["train"][loop.top_k :]
+        decided = plan.assigned.get(SPARE)
+        parents = tuple(id for id in plan.assigned["train"] if id not in (decided or ()))
         self._train(plan, parents)
-        wanted = self._child_orders(plan, parents, loop.children)
+        wanted = self._child_orders(plan, parents, self.spec.loop.children)
         born = self._grow(plan, wanted)
-        # Those that a proposer had nothing left for would not be written from another parent either.
-        lost = len({order.scaffold_id for order in wanted}.intersection(self.files.scaffold_ids())) - len(born)
-        if lost:
-            spare = spare or tuple(id for id in self._ranked(plan.iteration) if id not in parents)[:lost]
-            plan = self._save(plan.assign("train", spare))
-            self._train(plan, spare)
-            born += self._grow(plan, self._child_orders(plan, spare, 1))
-        again = parents if loop.resample_validation else ()
+        if decided is None:
+            rest = [id for id in self._ranked(plan.iteration) if id not in parents]
+            decided = () if self._exhausted else tuple(rest[: len(wanted) - len(born)])
+            plan = self._save(plan.assign(SPARE, decided).assign("train", decided))
+        if decided:
+            self._train(plan, decided)
+            born += self._grow(plan, self._child_orders(plan, decided, 1))
+        again = parents if self.spec.loop.resample_validation else ()
         return self._save(plan.assign("valid", (*again, *born)))
 
     def _child_orders(self, plan: Plan, parents: Sequence[str], children: int) -> list[orders.Order]:
@@ -157,7 +165,9 @@ class Loop:
             say=self.reporter.say,
             no_more=self.no_more,
         )
-        return generation.grow(wanted)
+        born = generation.grow(wanted)
+        self._exhausted = generation.exhausted(wanted)
+        return born
 
     def _try_out(self, plan: Plan, scaffold_ids: Sequence[str], attempt: int) -> dict[str, RunResult]:
         run_type = f"{PREFLIGHT}_{attempt}"
@@ -197,8 +207,9 @@ class Loop:
         if self.spec.proposer is None or not self.data.get("test"):
             return
         plan = plan_for(self.files, iteration)
-        if "test" not in plan.assigned:
-            best = rank(standings(self.files, before=iteration + 1))[:1]
+        best = rank(standings(self.files, before=iteration + 1))[:1]
+        # A session that made up for failed runs may have another winner than the one before it.
+        if not set(best) <= set(plan.assigned.get("test", ())):
             tested = plan_iteration(self.files.name, iteration, self.spec.loop, self.data, {"test": best})
             plan = self._save(
                 plan.model_copy(update={"runs": {**plan.runs, **tested.runs}}).assign("test", tuple(best))

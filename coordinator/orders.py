@@ -89,7 +89,7 @@ def train_runs(files: ExperimentFileManager, plan: Plan, scaffold_id: str) -> tu
 
 
 def _train_run(files: ExperimentFileManager, plan: Plan, job: Job, result: RunResult) -> TrainRun:
-    log, _ = files.read_log(job.iteration, job.scaffold_id, job.run_type)
+    log = _log(files, job)
     half = _LONGEST_LOG // 2
     return TrainRun(
         example=plan.runs[job.run_type],
@@ -100,3 +100,10 @@ def _train_run(files: ExperimentFileManager, plan: Plan, job: Job, result: RunRe
         error_message=result.error_message,
         log=log if len(log) <= _LONGEST_LOG else f"{log[:half]}\n[...]\n{log[-half:]}",
     )
+
+
+def _log(files: ExperimentFileManager, job: Job) -> str:
+    try:
+        return files.read_log(job.iteration, job.scaffold_id, job.run_type)[0]
+    except FileNotFoundError:
+        return ""  # somebody has tidied up; the result is what counts

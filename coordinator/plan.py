@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
+from coordinator.baseline import BASELINE
 from coordinator.report.words import plural
 from shared.errors import SpecError
 from shared.models.example import Example
@@ -45,7 +46,8 @@ def first_assigned(spec: ExperimentSpec, given: Sequence[str]) -> dict[str, Sequ
     """What the first iteration's plan begins with: the given scaffolds, and room for those that are proposed."""
     if spec.proposer is None:
         splits = {"valid": spec_has(spec, "valid"), "train": bool(spec.loop.train_per_scaffold)}
-        return {split: given for split, wanted in splits.items() if wanted}
+        together = [*given, BASELINE] if spec.has_baseline else given
+        return {split: together for split, wanted in splits.items() if wanted}
     return {PREFLIGHT: (), "valid": given}
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from coordinator.experiment import given_ids
 from coordinator.proposers import KeptTexts, Proposer, Surroundings, Task, build_proposer, scorer_text
 from coordinator.scaffolder import WorkerClient
@@ -12,6 +14,7 @@ from coordinator.surroundings import find_surroundings
 from shared.file_manager import ExperimentFileManager
 from shared.models import ExperimentSpec
 
+log = structlog.get_logger()
 MOST_EXAMPLES = 100
 """Training examples that a proposer is given, at most."""
 
@@ -38,7 +41,10 @@ def proposing(files: ExperimentFileManager, broker_url: str | None) -> Iterator[
     try:
         yield proposer
     finally:
-        proposer.close()
+        try:
+            proposer.close()
+        except Exception as error:  # a plug-in's mistake at the end must not spoil what was done
+            log.warning("the proposer could not be closed", action="proposer_close_failed", error=str(error))
 
 
 def make_task(files: ExperimentFileManager, spec: ExperimentSpec, surroundings: Surroundings) -> Task:

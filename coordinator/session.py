@@ -96,8 +96,7 @@ def summarize(
 ) -> Summary:
     """How the experiment stands by the details of its iterations. ``stopped``: why it was ended early."""
     parts = [part for one in details for split in one.splits.values() for part in split.values()]
-    plans = [files.load_plan(iteration) for iteration in files.plan_iterations()]
-    quarantined = sum(len(files.quarantined_run_types(plan.iteration, id)) for plan in plans for id in plan.scaffolds)
+    quarantined = sum(map(files.quarantined_count, files.plan_iterations()))
     return Summary(
         directory=str(files),
         experiment=files.name,

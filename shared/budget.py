@@ -54,10 +54,11 @@ class Budget:
         counted.
         """
         wanted = Reservation(tokens=tokens, usd=usd or 0.0)
-        self._check_size(wanted)
 
         def taken(spent: Spending) -> Spending:
-            reason = self._no_room(spent, wanted)
+            bound = spent.bounds or self.spec
+            _check_size(bound, wanted)
+            reason = _no_room(bound, spent, wanted)
             if reason is not None:
                 raise OutOfBudget(reason)
             return spent.plus(calls=1, tokens=wanted.tokens, usd=wanted.usd)
@@ -84,7 +85,8 @@ class Budget:
 
         ``hours_used``: None for what the sessions have noted so far.
         """
-        spent, bound = self.spent(), self.spec
+        spent = self.spent()
+        bound = spent.bounds or self.spec
         if bound.llm_calls is not None and spent.calls >= bound.llm_calls:
             return _calls_used_up(bound.llm_calls)
         if bound.tokens is not None and spent.tokens >= bound.tokens:
@@ -97,34 +99,23 @@ class Budget:
             return f"The budget of {bound.hours:g} {unit} (budget.hours) is used up."
         return None
 
-    def _check_size(self, wanted: Reservation) -> None:
-        """A call larger than the whole budget must not be what ends the experiment: any program can make one."""
-        if self.spec.tokens is not None and wanted.tokens > self.spec.tokens:
-            raise CallTooLarge(
-                f"The call may use {wanted.tokens:,} tokens, more than the whole budget of {self.spec.tokens:,}; "
-                "shorten its prompt or set a lower max_tokens."
-            )
-        if self.spec.usd is not None and wanted.usd > self.spec.usd:
-            raise CallTooLarge(
-                f"The call may cost {_dollars(wanted.usd)}, more than the whole budget of {_dollars(self.spec.usd)}; "
-                "shorten its prompt or set a lower max_tokens."
-            )
+    def change(self, bounds: BudgetSpec) -> None:
+        """Put other bounds in the place of those the experiment began with, for all workers at once.
 
-    def _no_room(self, spent: Spending, wanted: Reservation) -> str | None:
-        bound = self.spec
-        if bound.llm_calls is not None and spent.calls >= bound.llm_calls:
-            return _calls_used_up(bound.llm_calls)
-        if bound.tokens is not None and spent.tokens + wanted.tokens > bound.tokens:
-            return (
-                f"The budget of {bound.tokens:,} tokens (budget.tokens) is used up: {spent.tokens:,} are used or in "
-                f"flight, and the next call may use {wanted.tokens:,}."
+        Raises SpecError where something is bounded that was not, or no longer: what was not counted from the beginning
+        cannot be bounded.
+        """
+        old, new = (bounds_set(one) for one in (self.spec, bounds))
+        if old != new:
+            raise SpecError(
+                f"The budget bounded {', '.join(old) or 'nothing'} from the beginning; it can be changed in that."
             )
-        if bound.usd is not None and spent.plus(usd=wanted.usd).usd > bound.usd:
-            return (
-                f"The budget of {_dollars(bound.usd)} (budget.usd) is used up: {_dollars(spent.usd)} are used or in "
-                f"flight, and the next call may cost {_dollars(wanted.usd)}."
-            )
-        return None
+        self._files.update_spending(lambda spent: spent.model_copy(update={"bounds": bounds}), durable=True)
+
+
+def bounds_set(budget: BudgetSpec) -> list[str]:
+    """What a budget bounds."""
+    return [name for name, value in budget if value is not None]
 
 
 def check_budget(spec: ExperimentSpec) -> None:
@@ -137,6 +128,36 @@ def check_budget(spec: ExperimentSpec) -> None:
                 "and give it `price: {input: ..., output: ...}`, in US dollars per million tokens."
             )
         _check_room(spec.budget, field, model, max_tokens)
+
+
+def _check_size(bound: BudgetSpec, wanted: Reservation) -> None:
+    """A call larger than the whole budget must not be what ends the experiment: any program can make one."""
+    if bound.tokens is not None and wanted.tokens > bound.tokens:
+        raise CallTooLarge(
+            f"The call may use {wanted.tokens:,} tokens, more than the whole budget of {bound.tokens:,}; "
+            "shorten its prompt or set a lower max_tokens."
+        )
+    if bound.usd is not None and wanted.usd > bound.usd:
+        raise CallTooLarge(
+            f"The call may cost {_dollars(wanted.usd)}, more than the whole budget of {_dollars(bound.usd)}; "
+            "shorten its prompt or set a lower max_tokens."
+        )
+
+
+def _no_room(bound: BudgetSpec, spent: Spending, wanted: Reservation) -> str | None:
+    if bound.llm_calls is not None and spent.calls >= bound.llm_calls:
+        return _calls_used_up(bound.llm_calls)
+    if bound.tokens is not None and spent.tokens + wanted.tokens > bound.tokens:
+        return (
+            f"The budget of {bound.tokens:,} tokens (budget.tokens) is used up: {spent.tokens:,} are used or in "
+            f"flight, and the next call may use {wanted.tokens:,}."
+        )
+    if bound.usd is not None and spent.plus(usd=wanted.usd).usd > bound.usd:
+        return (
+            f"The budget of {_dollars(bound.usd)} (budget.usd) is used up: {_dollars(spent.usd)} are used or in "
+            f"flight, and the next call may cost {_dollars(wanted.usd)}."
+        )
+    return None
 
 
 def _check_room(budget: BudgetSpec, field: str, model: ModelRef, max_tokens: int | None) -> None:

@@ -147,6 +147,10 @@ class ExperimentFileManager:
         code = (directory / "scaffold.py").read_bytes().decode("utf-8", errors="surrogatepass")
         return ScaffoldResult(code=code, metadata=self._load(directory / "metadata.json", ScaffoldMetadata))
 
+    def load_scaffold_metadata(self, scaffold_id: str) -> ScaffoldMetadata:
+        """What is known of a scaffold, also where its code was not yet written. FileNotFoundError if nothing is."""
+        return self._load(self._scaffold_dir(scaffold_id) / "metadata.json", ScaffoldMetadata)
+
     def scaffold_ids(self) -> list[str]:
         """The ids of all scaffolds, parents before their children."""
         names = _names(self._dir / "scaffolds")
@@ -256,6 +260,11 @@ class ExperimentFileManager:
     def quarantined_run_types(self, iteration: int, scaffold_id: str) -> list[str]:
         """The quarantined run types of a scaffold, in order."""
         return self._run_types("quarantine", iteration, scaffold_id)
+
+    def quarantined_count(self, iteration: int) -> int:
+        """How many runs of an iteration are in quarantine, trials of proposed scaffolds among them."""
+        scaffold_ids = _names(self._dir / "quarantine" / _iteration(iteration))
+        return sum(len(self.quarantined_run_types(iteration, scaffold_id)) for scaffold_id in scaffold_ids)
 
     # ------------------------------------------------------------------ logs
 

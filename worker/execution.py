@@ -6,18 +6,15 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 
-from pydantic import Field
-
 from shared.budget import Budget
 from shared.errors import InfraError, OutOfBudget, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
-from shared.model_names import MOCK_MODEL, ModelRef, parse_model
+from shared.model_names import ModelRef, parse_model
 from shared.models import (
     Example,
     ExperimentSpec,
     Job,
     Labels,
-    ModelSpec,
     RunOutcome,
     RunRequest,
     RunResult,
@@ -26,39 +23,18 @@ from shared.models import (
     Status,
     Usage,
 )
-from shared.models.base import Frozen
 from shared.models.ids import PREFLIGHT, check_iteration, check_run_type, split_of
-from shared.models.spec import BudgetSpec, ExecutorSpec
+from shared.models.spec import ExecutorSpec
 from shared.run_log import RunLog
 from shared.scorers import build_scorer
 from shared.scorers.base import Scorer
 from shared.settings import get_settings
+from worker.attempt import Attempt, attempt_at
 from worker.gateway.server import CallRecord, Gateway, GatewayConfig, open_gateway
 from worker.programs import run_program
 from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
 from worker.scoring import Scored, score_outcome
-
-TRIAL_TIMEOUT = 30.0
-"""Seconds that a proposed scaffold's trial may take; its mock model answers at once."""
-
-
-class Attempt(Frozen):
-    """One try at a job: what is run, how, and under whose name."""
-
-    job: Job
-    number: int = Field(default=1, ge=1)
-    worker: str
-    executor: ExecutorSpec
-    models: dict[str, ModelSpec] = Field(default_factory=dict)
-    seed: int = 0
-    budget: BudgetSpec = BudgetSpec()
-    """What its model calls are taken from."""
-
-    @property
-    def labels(self) -> Labels:
-        """The labels of everything this attempt starts."""
-        return Labels(experiment=self.job.experiment, job=self.job.task_id, attempt=self.number, worker=self.worker)
 
 
 def execute_scaffold(
@@ -128,7 +104,7 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
     _check_budget(file_manager, spec)
     example = file_manager.load_plan(job.iteration).runs[job.run_type]
     sandbox = sandbox_named(spec.sandbox)
-    attempt = _attempt(spec, job, number, worker, example.repeat)
+    attempt = attempt_at(job, number, worker, spec, example.repeat)
     started = datetime.now(UTC)
     with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
         log.start(job, number, worker, attempt.executor.model, example.input)
@@ -139,26 +115,6 @@ def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: 
     if not result.status.counts or file_manager.commit_result(result):
         return result
     return file_manager.load_result(job) or result
-
-
-def _attempt(spec: ExperimentSpec, job: Job, number: int, worker: str, repeat: int) -> Attempt:
-    """The try as the spec has it; each repeat of an example asks the model with a seed of its own."""
-    attempt = Attempt(
-        job=job,
-        number=number,
-        worker=worker,
-        executor=spec.executor,
-        models=spec.models,
-        seed=spec.loop.seeds["model"] + repeat,
-        budget=spec.budget,
-    )
-    if split_of(job.run_type) != PREFLIGHT:
-        return attempt
-    # A trial asks a mock model, which costs nothing and answers at once.
-    executor = spec.executor.model_copy(
-        update={"model": MOCK_MODEL, "timeout": min(spec.executor.timeout, TRIAL_TIMEOUT)}
-    )
-    return attempt.model_copy(update={"executor": executor, "budget": BudgetSpec()})
 
 
 def _scored(file_manager: ExperimentFileManager, attempt: Attempt, outcome: RunOutcome, example: Example) -> Scored:

@@ -61,7 +61,7 @@ def run(
         typer.Option(
             "--dry-run",
             envvar="SCAFFOLDRY_DRY_RUN",
-            help="Show the resolved spec and the number of runs, and do nothing.",
+            help="Show the resolved spec and what it may come to, and do nothing.",
             show_default=False,
         ),
     ] = False,

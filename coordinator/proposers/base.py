@@ -81,6 +81,8 @@ class Order(Frozen):
     """How many of its kind are ordered together."""
     parent: Parent | None = None
     seed: int = 0
+    attempt: int = Field(default=0, ge=0)
+    """Which draft of it is asked for: 0 the first, others repairs."""
 
 
 class Draft(Frozen):

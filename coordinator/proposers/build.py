@@ -1,13 +1,14 @@
 """From a spec's ``proposer`` to a proposer that can be used, or to a sentence that says why not."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from coordinator.proposers.base import Proposer, Setting, Task, Tools
 from coordinator.proposers.options import parse_options
 from coordinator.scaffolder import ModelClient
-from shared.errors import CorruptFile, SpecError
+from shared.errors import ScaffoldryError, SpecError
 from shared.models.base import Frozen
 from shared.models.scaffold import ScaffoldResult
 from shared.models.spec import ModelSpec, ProposerSpec
@@ -36,7 +37,8 @@ def check_proposer(
     unknown model, SpecError for options the proposer does not know or cannot use, ModelConfigError.
     """
     proposer, options = _proposer(spec)
-    texts: dict[str, str] = proposer.check(options, Setting(folder, tuple(given), models))
+    with _plug_in(spec.name):
+        texts: dict[str, str] = proposer.check(options, Setting(folder, tuple(given), models))
     return texts
 
 
@@ -56,13 +58,21 @@ def build_proposer(
     gone.
     """
     proposer, options = _proposer(spec)
-    try:
+    with _plug_in(spec.name):
         return proposer(options, Tools(task, kept, connect))
-    except KeyError as error:
-        raise CorruptFile(
-            f"The file {error} of the proposer {spec.name!r} is missing in the experiment's folder proposer/; restore "
-            "it from a copy."
-        ) from None
+
+
+@contextmanager
+def _plug_in(name: str) -> Iterator[None]:
+    """What a plug-in does wrong is told as its own mistake."""
+    try:
+        yield
+    except ScaffoldryError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"The proposer {name!r} cannot be used: it failed with {type(error).__name__}: {error}."
+        ) from error
 
 
 def _proposer(spec: ProposerSpec) -> tuple[type[Proposer], Frozen]:

@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator, MutableMapping
 
+from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
+
+
+class KeptTextMissing(CorruptFile, KeyError):
+    """A proposer looked for a text that is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The file {name} is missing in the experiment's folder proposer/; restore it from a copy.")
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would put it in quotes
 
 
 class KeptTexts(MutableMapping[str, str]):
@@ -13,6 +24,8 @@ class KeptTexts(MutableMapping[str, str]):
         self._texts = files.load_proposer_files()
 
     def __getitem__(self, name: str) -> str:
+        if name not in self._texts:
+            raise KeptTextMissing(name)
         return self._texts[name]
 
     def __setitem__(self, name: str, text: str) -> None:

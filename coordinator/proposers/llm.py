@@ -16,6 +16,8 @@ from shared.model_names import parse_model
 from shared.models.ask import Answer, AskRequest
 
 _IDEAS = "ideas.json"
+_APART = 1_000_003
+"""Between the seeds of two attempts."""
 
 
 class LlmOptions(Options):
@@ -104,7 +106,8 @@ class LlmProposer(Proposer):
                 system=self._system,
                 temperature=self._options.temperature,
                 max_tokens=self._options.max_tokens,
-                seed=order.seed,
+                # Another attempt may ask the same words, and is to be answered differently.
+                seed=order.seed + _APART * order.attempt,
                 call=call,
             )
         )

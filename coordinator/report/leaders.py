@@ -25,7 +25,7 @@ def leaders_table(details: Sequence[Details], names: Mapping[str, str], markdown
             words.signed(one.difference),
             words.bounds(one.ci95),
             probability(one.p_best),
-            verdict(one, leaders[0]),
+            verdict(one, leaders[0]) + ("" if one.complete else ", incomplete"),
         )
         for one in leaders
     ]

@@ -78,7 +78,8 @@ def _how_it_ended(summary: Summary) -> str:
     if summary.complete:
         return f"Complete after {took}."
     if summary.stopped:
-        return f"Stopped after {took}: {summary.stopped} Every finished run is kept and scored."
+        kept = "Every finished run is kept and scored; to go on, raise that bound in the spec and resume."
+        return f"Stopped after {took}: {summary.stopped} {kept}"
     return f"Ended after {took}, incomplete."
 
 

@@ -44,6 +44,8 @@ class Leader(Frozen):
     n: int
     """Runs of that validation that count."""
     mean: float
+    complete: bool = True
+    """Whether every planned run of that validation has a result."""
     difference: float | None = None
     """Its mean less the winner's over the ``examples`` they share, each example counting once; None for the winner."""
     ci95: tuple[float, float] | None = None

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, FiniteFloat
 
 from shared.models.base import Frozen
+from shared.models.spec import BudgetSpec
 
 _DIGITS = 12
 """Decimals of a sum of dollars: finer than any price of a token, and coarse enough that adding and taking away again
@@ -22,6 +23,8 @@ class Spending(Frozen):
     """Of models whose price is known."""
     seconds: FiniteFloat = Field(default=0.0, ge=0)
     """Time that sessions have run."""
+    bounds: BudgetSpec | None = None
+    """The bounds that hold since a resume changed them; None: those the experiment began with."""
 
     def plus(self, calls: int = 0, tokens: int = 0, usd: float = 0.0, seconds: float = 0.0) -> Self:
         """The sum; amounts below zero are taken away."""

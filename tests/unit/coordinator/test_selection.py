@@ -63,6 +63,15 @@ def part(mean: float | None, n: int) -> SplitDetails:
 def test_the_latest_validation_counts_unless_nothing_was_scored() -> None:
     history = with_iteration({}, 0, [("0", part(0.5, 4)), ("1", part(None, 0))])
     assert history == {"0": standing(0.5, 4)}
-    later = with_iteration(history, 3, [("0", part(0.25, 3)), ("1", part(1.0, 4))])
-    assert later == {"0": standing(0.25, 3, 3), "1": standing(1.0, 4, 3)}
+    later = with_iteration(history, 3, [("0", part(0.25, 4)), ("1", part(1.0, 4))])
+    assert later == {"0": standing(0.25, 4, 3), "1": standing(1.0, 4, 3)}
     assert with_iteration(history, 4, [("0", part(None, 0))]) == history
+
+
+def test_an_incomplete_validation_is_second_to_a_complete_one() -> None:
+    """Else a failure of our own machinery could choose a scaffold's examples."""
+    history = with_iteration({}, 0, [("0", part(0.5, 4)), ("1", part(1.0, 1)), ("2", part(0.25, 4))])
+    assert rank(history) == ["0", "2", "1"]
+    again = with_iteration(history, 1, [("0", part(1.0, 2)), ("1", part(0.75, 4))])
+    assert again["0"] == history["0"] and rank(again) == ["1", "0", "2"]
+    assert with_iteration(history, 1, [("1", part(0.5, 2))])["1"].mean == 0.5

@@ -57,9 +57,9 @@ def test_ls_of_an_experiment(invoke, experiment: ExperimentFileManager) -> None:
         "2         tool    0 of 3      -  -               -               0  no score yet",
         "",
         "scaffold  name    n   mean  difference  95% interval  P(best)  verdict",
-        "--------  ------  -  -----  ----------  ------------  -------  ----------------------------------",
+        "--------  ------  -  -----  ----------  ------------  -------  ----------------------------------------------",
         "0         direct  3  0.667           -  -                0.63  the winner",
-        "1         vote    2  0.500       0.000  -                0.37  2 shared examples: too few to tell",
+        "1         vote    2  0.500       0.000  -                0.37  2 shared examples: too few to tell, incomplete",
     ]
     assert found.stderr.splitlines()[1:3] == [
         "Scaffold 1 has too few examples in common with the winner to be told from it.",

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.proposers import build_proposer, check_proposer
+from coordinator.proposers import KeptTexts, build_proposer, check_proposer
 from coordinator.proposers.library import read_candidates
 from shared.errors import CorruptFile, SpecError
+from shared.file_manager import ExperimentFileManager
 from shared.models.spec import ProposerSpec
 from tests.proposing import FakeClient, first, task
 
@@ -61,6 +62,7 @@ def test_a_candidate_that_is_no_text(folder: Path, data: bytes, words: str) -> N
         check_proposer(LIBRARY, [], folder.parent)
 
 
-def test_what_was_kept_and_is_gone_is_named() -> None:
-    with pytest.raises(CorruptFile, match=r"'library\.json' of the proposer 'library' is missing"):
-        build_proposer(LIBRARY, task(), {}, lambda model: FakeClient())
+def test_what_was_kept_and_is_gone_is_named(tmp_path: Path) -> None:
+    kept = KeptTexts(ExperimentFileManager(tmp_path))
+    with pytest.raises(CorruptFile, match=r"The file library\.json is missing in the experiment's folder proposer/"):
+        build_proposer(LIBRARY, task(), kept, lambda model: FakeClient())

@@ -366,7 +366,8 @@ def test_a_budgets_end_and_what_was_skipped_are_said() -> None:
     PlainReporter(io.StringIO(), err, {}, Clock()).finished(summary)
     lines = err.getvalue().splitlines()
     assert lines[1] == (
-        "Stopped after 8 s: The budget of 100 llm_calls is used up. Every finished run is kept and scored."
+        "Stopped after 8 s: The budget of 100 llm_calls is used up. Every finished run is kept and scored; "
+        "to go on, raise that bound in the spec and resume."
     )
     assert lines[5:7] == ["1 proposed scaffold skipped, which did not start or gave no answer:", "  1-0: bad syntax"]
     assert summary.exit_code == 0
