@@ -6,12 +6,15 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
 import structlog
+from billiard.process import active_children
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready
 from filelock import FileLock, Timeout
 
 from shared.errors import UsageError
@@ -19,7 +22,6 @@ from shared.models.ids import check_worker_name
 from shared.queue import app, check_broker, remove_folder, without_password
 from shared.settings import Settings, get_settings, override_settings
 from worker.gateway.socket_dir import remove_stray_sockets
-from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
 
 log = structlog.get_logger()
@@ -52,17 +54,16 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
         if reaped:
             log.warning("removed what an earlier worker of this name left behind", action="reaped", containers=reaped)
 
-        def mind_cold_shutdown(how: str = "", **_: object) -> None:
-            if how.lower() == "cold":
-                threading.Thread(target=_end_at_last, args=(sandbox, worker), daemon=True).start()
-
-        worker_shutting_down.connect(mind_cold_shutdown, weak=False)
-        try:
-            app.worker_main(_arguments(worker, settings, quiet=parent is not None))
-        finally:
+        def clear() -> None:
             sandbox.reap(worker)
             if parent is not None and os.getppid() != parent:
                 remove_folder(settings.broker_url or "")  # nobody else is left to do it
+
+        _end_at_last(clear, parent)
+        try:
+            app.worker_main(_arguments(worker, settings, quiet=parent is not None))
+        finally:
+            clear()
 
 
 def reap(name: str | None, sandbox_name: str) -> int:
@@ -71,11 +72,40 @@ def reap(name: str | None, sandbox_name: str) -> int:
         return build_sandbox(sandbox_name).reap(worker)
 
 
-def _end_at_last(sandbox: Sandbox, worker: str) -> None:
-    """Celery can wait for ever for a pool that it stops in a signal handler; whoever said "at once" meant it."""
-    time.sleep(_COLD_SECONDS)
-    sandbox.reap(worker)
-    os.kill(os.getpid(), signal.SIGKILL)
+def _end_at_last(clear: Callable[[], None], parent: int | None) -> None:
+    """Have this process end, and its pool with it, some seconds after it was told to at once or its parent is gone.
+
+    Celery stops its pool in the handler of SIGQUIT, where it can wait for ever for a lock that the code it interrupted
+    holds; its own signal for those who want to know is sent after that. So its handler is wrapped once it is there, and
+    the parent is looked after from the start.
+    """
+
+    def end() -> None:
+        time.sleep(_COLD_SECONDS)
+        try:
+            clear()
+        finally:
+            for pid in (*(child.pid for child in active_children() if child.pid), os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def wrap(**_: object) -> None:
+        celerys: Any = signal.getsignal(signal.SIGQUIT)
+
+        def quit_at_once(number: int, frame: FrameType | None) -> None:
+            threading.Thread(target=end, daemon=True).start()
+            celerys(number, frame)
+
+        signal.signal(signal.SIGQUIT, quit_at_once)
+
+    def mind_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        end()
+
+    worker_ready.connect(wrap, weak=False)
+    if parent is not None:
+        threading.Thread(target=mind_parent, name="mind-parent", daemon=True).start()
 
 
 def _arguments(worker: str, settings: Settings, quiet: bool) -> list[str]:

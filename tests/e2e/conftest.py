@@ -109,6 +109,16 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
         time.sleep(0.05)
 
 
+def refused(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
+    """The command said what is wrong in a few sentences, and nothing else."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr and "bug in Scaffoldry" not in done.stderr
+    assert 0 < len(done.stderr.splitlines()) < 8
+    for word in words:
+        assert word in done.stderr
+
+
 def write_experiment(
     folder: Path, scaffolds: dict[str, str], examples: list[dict[str, object]], **spec: object
 ) -> Path:

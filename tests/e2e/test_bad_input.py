@@ -16,6 +16,7 @@ from tests.conftest import COMMAND, command_environment, scaffoldry
 from tests.e2e.conftest import (
     means_by_hand,
     only_experiment,
+    refused,
     result_files,
     scoring_bytes,
     wait_until,
@@ -33,16 +34,6 @@ Invocation = tuple[tuple[str, ...], tuple[str, ...]]
 def tree(folder: Path) -> dict[str, bytes | None]:
     """All that lies in a folder: file -> bytes, folder -> None; nothing where there is no such folder."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
-def refused(done: Done, code: int, *words: str) -> None:
-    """The command said what is wrong in a few sentences, and nothing else."""
-    assert done.returncode == code, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr and "bug in Scaffoldry" not in done.stderr
-    assert 0 < len(done.stderr.splitlines()) < 8
-    for word in words:
-        assert word in done.stderr
 
 
 def run(spec: Path, data_dir: Path, *options: str, **environment: str) -> Done:
