@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,11 +138,15 @@ def test_it_can_be_looked_at(evolved: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def bounded_talk(tmp_path: Path) -> Iterator[Path]:
-    """Where all that an experiment's processes leave behind lies; no process of theirs is left at the end."""
-    (tmp_path / "tmp").mkdir()
-    yield tmp_path
-    wait_until(lambda: processes_in(tmp_path) == [], 30, f"no process about {tmp_path}")
+def folder() -> Iterator[Path]:
+    """Where all that an experiment's processes make lies, temporary files too; none of them is left at the end.
+
+    Its name is short: sockets are made below it.
+    """
+    with tempfile.TemporaryDirectory(prefix="killed-") as name:
+        (Path(name) / "tmp").mkdir()
+        yield Path(name)
+        wait_until(lambda: processes_in(Path(name)) == [], 30, f"no process about {name}")
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -204,21 +209,21 @@ def killed(arguments: list[str], folder: Path, reached: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_killed_at_random_points_and_resumed_it_gives_the_same_bytes(bounded_talk: Path) -> None:
-    undisturbed = run(bounded_talk / "quiet", *SMALL, timeout=100)
-    data_dir = bounded_talk / "experiments"
+def test_killed_at_random_points_and_resumed_it_gives_the_same_bytes(folder: Path) -> None:
+    undisturbed = run(folder / "quiet", *SMALL, timeout=100)
+    data_dir = folder / "experiments"
     options = [word for setting in SMALL for word in ("--set", setting)]
     arguments = ["run", str(EVOLVE), "--data-dir", str(data_dir), "--concurrency", "4", *options]
     reached = 0
     for point in points(undisturbed, seed=3):
         reached = max(point, reached + 1)
-        killed(arguments, bounded_talk, reached)
+        killed(arguments, folder, reached)
         experiment = only_experiment(data_dir)
         reached = len(events(experiment))
         arguments = ["resume", str(experiment), "--concurrency", "4"]
         before = {path: path.read_bytes() for path in result_files(experiment)}
 
-    done = scaffoldry("resume", str(experiment), cwd=bounded_talk, TMPDIR=str(bounded_talk / "tmp"))
+    done = scaffoldry("resume", str(experiment), cwd=folder, TMPDIR=str(folder / "tmp"))
     assert done.returncode == 0, done.stderr
     assert outcome(experiment) == outcome(undisturbed)
     assert all(path.read_bytes() == data for path, data in before.items())
