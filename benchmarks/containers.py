@@ -11,7 +11,7 @@ from benchmarks.experiments import SCAFFOLD, redis_server, timed_session, worker
 from shared.runtime import read_runtime_files
 from worker.sandbox.image import build_image
 
-RUNS = 40
+RUNS = 16
 
 
 def docker_run_pool(image: str, scaffold: Path, at_once: int, runs: int, network: str) -> float:

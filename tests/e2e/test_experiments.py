@@ -24,6 +24,7 @@ from tests.e2e.conftest import (
     write_experiment,
 )
 
+HALF = ("--set", "data.valid.limit=20")
 ARITHMETIC = ROOT / "examples" / "arithmetic" / "experiment.yaml"
 ECHO = "def process_input(input_string):\n    return input_string\n"
 SLOW_ECHO = "import time\n\ndef process_input(input_string):\n    time.sleep(0.3)\n    return input_string\n"
@@ -50,7 +51,15 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
     for slots in ("1", "4"):
         data_dir = tmp_path / f"embedded-{slots}"
         done = scaffoldry(
-            "run", str(ARITHMETIC), "--data-dir", str(data_dir), "--concurrency", slots, cwd=tmp_path, timeout=200
+            "run",
+            str(ARITHMETIC),
+            *HALF,
+            "--data-dir",
+            str(data_dir),
+            "--concurrency",
+            slots,
+            cwd=tmp_path,
+            timeout=200,
         )
         assert done.returncode == 0, done.stderr
         found.append(scoring_bytes(only_experiment(data_dir)))
@@ -60,6 +69,7 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
             done = scaffoldry(
                 "run",
                 str(ARITHMETIC),
+                *HALF,
                 "--data-dir",
                 str(data_dir),
                 "--broker-url",
@@ -69,7 +79,7 @@ def test_the_same_spec_gives_the_same_bytes_wherever_it_runs(
             )
         assert done.returncode == 0, done.stderr
         receipts = [value for _, value in stored(redis_url, "celery-task-meta-*")]
-        assert len(receipts) == 80
+        assert len(receipts) == 40
         assert not any(str(tmp_path).encode() in receipt for receipt in receipts)
         experiment = only_experiment(data_dir)
         found.append(scoring_bytes(experiment))

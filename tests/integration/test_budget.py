@@ -16,7 +16,7 @@ from worker.gateway.base import ChatRequest, Completion, Provider, TransientProv
 from worker.gateway.server import Gateway, GatewayConfig, open_gateway
 
 BUDGET = BudgetSpec(llm_calls=100)
-FORK = multiprocessing.get_context("fork")
+PROCESSES = multiprocessing.get_context("spawn")
 
 
 class Counting(Provider):
@@ -69,8 +69,8 @@ def spend(directory: Path, calls: Path, start: Barrier) -> None:
 
 def test_four_workers_make_no_call_too_many(tmp_path: Path) -> None:
     (tmp_path / "exp").mkdir()
-    start = FORK.Barrier(4)
-    workers = [FORK.Process(target=spend, args=(tmp_path / "exp", tmp_path / "calls", start)) for _ in range(4)]
+    start = PROCESSES.Barrier(4)
+    workers = [PROCESSES.Process(target=spend, args=(tmp_path / "exp", tmp_path / "calls", start)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:

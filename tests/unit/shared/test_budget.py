@@ -20,7 +20,7 @@ from shared.models import ExperimentSpec, Usage
 from shared.models.spec import BudgetSpec
 from shared.models.spending import Spending
 
-FORK = multiprocessing.get_context("fork")
+PROCESSES = multiprocessing.get_context("spawn")
 
 
 def budget(directory: Path, **bounds: Any) -> Budget:
@@ -187,10 +187,10 @@ def _try_calls(directory: Path, start: Barrier, calls: int, llm_calls: int, made
 
 
 def test_four_processes_make_exactly_as_many_calls_as_there_are(tmp_path: Path) -> None:
-    start = FORK.Barrier(4)
+    start = PROCESSES.Barrier(4)
     made = tmp_path / "made"
     arguments = (tmp_path / "exp", start, 60, 100, made)
-    workers = [FORK.Process(target=_try_calls, args=arguments) for _ in range(4)]
+    workers = [PROCESSES.Process(target=_try_calls, args=arguments) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -229,7 +229,7 @@ def _reserve_for_ever(directory: Path) -> None:
 def test_a_killed_process_leaves_a_count_that_parses_and_a_lock_that_is_free(tmp_path: Path) -> None:
     mine = budget(tmp_path / "exp", llm_calls=10**9)
     for _ in range(8):
-        worker = FORK.Process(target=_reserve_for_ever, args=(tmp_path / "exp",))
+        worker = PROCESSES.Process(target=_reserve_for_ever, args=(tmp_path / "exp",))
         before = mine.spent().calls
         worker.start()
         assert worker.pid is not None

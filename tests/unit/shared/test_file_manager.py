@@ -203,7 +203,7 @@ class TestResults:
         assert files.load_result(first.job) == first
 
     def test_of_many_processes_one_commits(self, files: ExperimentFileManager) -> None:
-        with multiprocessing.get_context("fork").Pool(4) as pool:
+        with multiprocessing.get_context("spawn").Pool(4) as pool:
             won = pool.map(files.commit_result, [result(attempt=n) for n in range(1, 21)])
         assert won.count(True) == 1
         committed = files.load_result(result().job)
