@@ -65,11 +65,12 @@ class TimedLoop(Loop):
 
     times: list[tuple[int, float]]
 
-    def _iterate(self, iteration: int) -> None:
+    def _iterate(self, iteration: int) -> bool:
         assert isinstance(self.queue, InstantQueue)
         history, began, spent = len(self.files.scaffold_ids()), time.perf_counter(), self.queue.spent
-        super()._iterate(iteration)
+        more = super()._iterate(iteration)
         self.times.append((history, time.perf_counter() - began - (self.queue.spent - spent)))
+        return more
 
 
 def write_spec(folder: Path, iterations: int) -> Path:
