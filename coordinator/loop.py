@@ -1,7 +1,7 @@
 """An experiment from its plan to its scores. Reads like the way through the house."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from coordinator import orders
@@ -15,7 +15,7 @@ from coordinator.plan import first_assigned, plan_iteration
 from coordinator.proposers import Proposer
 from coordinator.report import words
 from coordinator.report.base import Reporter
-from coordinator.selection import rank
+from coordinator.selection import Standing, rank
 from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Example, ExperimentSpec, Plan, RunResult
@@ -44,6 +44,7 @@ class Loop:
     proposer: Proposer | None = None
     no_more: Callable[[], str | None] = lambda: None
     """Says why no further run may start (the budget is used up); None while one may."""
+    _known: dict[int, dict[str, Standing]] = field(default_factory=dict)
     _exhausted: bool = False
     """Whether the proposer had nothing for any order of the last generation."""
 
@@ -108,8 +109,14 @@ class Loop:
 
     def _ranked(self, iteration: int) -> list[str]:
         """All scaffolds that were validated before the iteration and may be evolved, the best first."""
-        ranked = rank(standings(self.files, before=iteration))
+        ranked = rank(self._standings(iteration))
         return [id for id in ranked if id != BASELINE and len(id) <= LONGEST_PARENT]
+
+    def _standings(self, before: int) -> dict[str, Standing]:
+        """The standings before an iteration, read once: those of finished iterations do not change any more."""
+        if before not in self._known:
+            self._known = {before: standings(self.files, before=before)}
+        return self._known[before]
 
     def _parents(self, iteration: int) -> list[str]:
         return self._ranked(iteration)[: self.spec.loop.top_k]
@@ -140,7 +147,7 @@ class Loop:
         return self._save(plan.assign("valid", (*again, *born)))
 
     def _child_orders(self, plan: Plan, parents: Sequence[str], children: int) -> list[orders.Order]:
-        known = standings(self.files, before=plan.iteration)
+        known = self._standings(plan.iteration)
         means = {id: known[id].mean for id in parents}
         return orders.child_orders(self.files, plan, means, children, self.spec.loop.seeds["proposing"])
 

@@ -38,7 +38,7 @@ def child_orders(
     of this very iteration that an interrupted session proposed for the same parents do not count: they are the ones
     that are ordered.
     """
-    known = {id: files.load_scaffold(id).metadata for id in files.scaffold_ids()}
+    known = {id: files.load_scaffold_metadata(id) for id in files.scaffold_ids()}
     before = {
         id: metadata
         for id, metadata in known.items()
