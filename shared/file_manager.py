@@ -23,10 +23,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from filelock import FileLock
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from shared import atomic
 from shared.errors import CorruptFile, InvalidId, NotAnExperiment, UsageError
@@ -47,10 +47,9 @@ from shared.models.result import RunResult
 from shared.models.scaffold import ScaffoldMetadata, ScaffoldResult
 from shared.models.scores import Details
 from shared.models.spending import Spending
+from shared.records import Model, names_in, read_bytes, read_examples, read_text, seal, validated
 from shared.run_log import RunLog
 from shared.runtime import read_runtime_files
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class ExperimentFileManager:
@@ -95,7 +94,7 @@ class ExperimentFileManager:
     @classmethod
     def all_in(cls, data_dir: Path) -> list[Self]:
         """The experiments of a folder, by name; none where the folder does not exist."""
-        directories = (Path(data_dir) / name for name in sorted(_names(Path(data_dir))))
+        directories = (Path(data_dir) / name for name in sorted(names_in(Path(data_dir))))
         return [cls(directory) for directory in directories if (directory / "metadata.json").is_file()]
 
     @staticmethod
@@ -153,7 +152,7 @@ class ExperimentFileManager:
 
     def scaffold_ids(self) -> list[str]:
         """The ids of all scaffolds, parents before their children."""
-        names = _names(self._dir / "scaffolds")
+        names = names_in(self._dir / "scaffolds")
         found = [name for name in names if (self._dir / "scaffolds" / name / "scaffold.py").is_file()]
         return sorted(found, key=scaffold_id_key)
 
@@ -179,7 +178,9 @@ class ExperimentFileManager:
     def load_scores(self, iteration: int) -> dict[str, dict[str, float]]:
         """An iteration's mean scores by ``train`` and ``valid``. Raises FileNotFoundError if there are none yet."""
         path = self._scoring_file("scores", iteration)
-        scores: dict[str, Any] = atomic.parse_object(_read(path, f"There are no scores of iteration {iteration}"), path)
+        scores: dict[str, Any] = atomic.parse_object(
+            read_bytes(path, f"There are no scores of iteration {iteration}"), path
+        )
         if set(scores) != {"train", "valid"} or not all(isinstance(part, dict) for part in scores.values()):
             raise CorruptFile(f"{path} is not a scoring file: it must hold the two maps train and valid.")
         return scores
@@ -213,17 +214,17 @@ class ExperimentFileManager:
 
     def plan_iterations(self) -> list[int]:
         """The iterations that have a plan, in order."""
-        return sorted(int(name[:-5]) for name in _names(self._dir / "plans") if name[:-5].isdecimal())
+        return sorted(int(name[:-5]) for name in names_in(self._dir / "plans") if name[:-5].isdecimal())
 
     # ------------------------------------------------------------------ results
 
     def commit_result(self, result: RunResult) -> bool:
         """Commit a run's result, once: False if the job has one already, which then stays."""
-        return atomic.write_first(self._result_file("results", result.job), _seal(result))
+        return atomic.write_first(self._result_file("results", result.job), seal(result))
 
     def replace_result(self, result: RunResult) -> None:
         """Put a re-scored result in the place of the committed one."""
-        atomic.write_file(self._result_file("results", result.job), _seal(result))
+        atomic.write_file(self._result_file("results", result.job), seal(result))
 
     def load_result(self, job: Job) -> RunResult | None:
         """The job's committed result; None where there is none."""
@@ -247,7 +248,7 @@ class ExperimentFileManager:
 
     def quarantine(self, result: RunResult) -> None:
         """Keep why a job has no result: its last attempt, an ``infra_error``. A later attempt replaces it."""
-        atomic.write_file(self._result_file("quarantine", result.job), _seal(result))
+        atomic.write_file(self._result_file("quarantine", result.job), seal(result))
 
     def release(self, job: Job) -> None:
         """Take a job out of quarantine."""
@@ -263,7 +264,7 @@ class ExperimentFileManager:
 
     def quarantined_count(self, iteration: int) -> int:
         """How many runs of an iteration are in quarantine, trials of proposed scaffolds among them."""
-        scaffold_ids = _names(self._dir / "quarantine" / _iteration(iteration))
+        scaffold_ids = names_in(self._dir / "quarantine" / _iteration(iteration))
         return sum(len(self.quarantined_run_types(iteration, scaffold_id)) for scaffold_id in scaffold_ids)
 
     # ------------------------------------------------------------------ logs
@@ -318,7 +319,7 @@ class ExperimentFileManager:
     def load_data(self) -> dict[str, tuple[Example, ...]]:
         """The kept examples by split. Raises CorruptFile where a line is none."""
         paths = {split: self._dir / "data" / f"{split}.jsonl" for split in SPLITS}
-        return {split: _examples(path) for split, path in paths.items() if path.is_file()}
+        return {split: read_examples(path) for split, path in paths.items() if path.is_file()}
 
     def save_proposer_file(self, name: str, text: str) -> None:
         """Keep a text of the proposer's. ``name`` is a plain file name of letters, digits, '.', '_' and '-'."""
@@ -328,7 +329,7 @@ class ExperimentFileManager:
     def load_proposer_files(self) -> dict[str, str]:
         """The proposer's texts by name. Raises CorruptFile where one of them is no text."""
         folder = self._dir / "proposer"
-        return {name: _text(folder / name) for name in sorted(_names(folder))}
+        return {name: read_text(folder / name) for name in sorted(names_in(folder))}
 
     def begin(self) -> bool:
         """Note that work has begun; whether this is the first time."""
@@ -383,7 +384,7 @@ class ExperimentFileManager:
 
     def end_probe(self) -> list[str]:
         """The workers whose answers are seen here; the probe's directory is removed."""
-        answers = [name.removeprefix("answer-") for name in _names(self._dir) if name.startswith("answer-")]
+        answers = [name.removeprefix("answer-") for name in names_in(self._dir) if name.startswith("answer-")]
         if self._dir.exists():
             shutil.rmtree(self._dir)
         return sorted(answers)
@@ -422,7 +423,7 @@ class ExperimentFileManager:
 
     def _run_types(self, kind: str, iteration: int, scaffold_id: str) -> list[str]:
         directory = self._dir / kind / _iteration(iteration) / check_scaffold_id(scaffold_id)
-        return sorted((name[:-5] for name in _names(directory) if name.endswith(".json")), key=run_type_key)
+        return sorted((name[:-5] for name in names_in(directory) if name.endswith(".json")), key=run_type_key)
 
     # ------------------------------------------------------------------ records
 
@@ -430,7 +431,7 @@ class ExperimentFileManager:
         atomic.write_file(path, atomic.canonical_json(model.model_dump(mode="json")))
 
     def _load(self, path: Path, model: type[Model]) -> Model:
-        return _validate(model, atomic.parse_object(_read(path, "The file does not exist"), path), path)
+        return validated(model, atomic.parse_object(read_bytes(path, "The file does not exist"), path), path)
 
     def _load_result(self, kind: str, job: Job) -> RunResult | None:
         path = self._result_file(kind, job)
@@ -438,55 +439,11 @@ class ExperimentFileManager:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        result = _validate(RunResult, atomic.unseal(data, path), path)
+        result = validated(RunResult, atomic.unseal(data, path), path)
         if (result.iteration, result.scaffold_id, result.run_type) != (job.iteration, job.scaffold_id, job.run_type):
             raise CorruptFile(f"{path} is the result of {result.job}: it was moved here. Remove it.")
         return result
 
 
-def _seal(result: RunResult) -> bytes:
-    return atomic.seal(result.model_dump(mode="json"))
-
-
-def _validate(model: type[Model], record: dict[str, Any], path: Path) -> Model:
-    try:
-        return model.model_validate(record)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        raise CorruptFile(
-            f"{path} is not a {model.__name__} of this version ({field}: {problem['msg']}); "
-            "use the version of Scaffoldry that wrote it, or restore it from a copy."
-        ) from None
-
-
-def _read(path: Path, missing: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{missing}: {path}.") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        raise CorruptFile(f"{path} is not text in UTF-8 any more; restore it from a copy.") from None
-
-
 def _iteration(value: int) -> str:
     return str(check_iteration(value))
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return [name for name in os.listdir(directory) if not name.startswith(".")]
-    except FileNotFoundError:
-        return []
-
-
-def _examples(path: Path) -> tuple[Example, ...]:
-    try:
-        return tuple(Example.model_validate_json(line) for line in path.read_bytes().splitlines())
-    except ValidationError as error:
-        raise CorruptFile(f"{path} does not hold examples: {error.errors()[0]['msg']}.") from None

@@ -70,7 +70,8 @@ def _best(winner: Leader, part: SplitDetails | None) -> str:
     interval = f", 95% {words.interval(part)}" if part and part.ci95 else ""
     best = "" if winner.p_best is None else f"; the best of the leaders with probability {probability(winner.p_best)}"
     mean = f"validation mean {words.number(winner.mean)}{interval}"
-    return f"The winner is scaffold {winner.scaffold_id}: {mean}{best}."
+    who = "The winner is" if winner.complete else "The best so far, with runs still missing, is"
+    return f"{who} scaffold {winner.scaffold_id}: {mean}{best}."
 
 
 def _rivals(leaders: Sequence[Leader]) -> list[str]:

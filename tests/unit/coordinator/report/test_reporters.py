@@ -355,6 +355,17 @@ def test_the_end_of_a_loop_is_all_scaffolds_the_leaders_and_the_test() -> None:
     ]
 
 
+def test_a_leader_with_runs_missing_is_no_winner_yet() -> None:
+    whole = leading({})
+    first, second = whole.details
+    best = second.leaders[0].model_copy(update={"complete": False})
+    second = second.model_copy(update={"leaders": (best, *second.leaders[1:])})
+    out, err = io.StringIO(), io.StringIO()
+    PlainReporter(out, err, {}, Clock()).finished(whole.model_copy(update={"details": (first, second)}))
+    assert out.getvalue().splitlines()[7].endswith("the winner, incomplete")
+    assert "The best so far, with runs still missing, is scaffold 0-0: validation mean 0.625" in err.getvalue()
+
+
 def test_a_budgets_end_and_what_was_skipped_are_said() -> None:
     err = io.StringIO()
     fields = {
