@@ -81,13 +81,6 @@ class Moments:
         squares = self.squares + (score - self.mean) * (score - mean)
         return type(self)(n, mean, squares, self.binary and score in (0.0, 1.0))
 
-    def add_all(self, scores: Iterable[float]) -> Self:
-        """These moments with more scores."""
-        moments = self
-        for score in scores:
-            moments = moments.add(score)
-        return moments
-
     def estimate(self) -> Estimate:
         """The estimate of the scores so far: that of :func:`estimate`, up to rounding.
 
