@@ -11,7 +11,8 @@ from benchmarks.experiments import SCAFFOLD, redis_server, timed_session, worker
 from shared.runtime import read_runtime_files
 from worker.sandbox.image import build_image
 
-RUNS = 16
+RUNS = 20
+"""For each of those at once, so that beginning and end of a session weigh the same however many there are."""
 
 
 def docker_run_pool(image: str, scaffold: Path, at_once: int, runs: int, network: str) -> float:
@@ -41,7 +42,6 @@ def docker_run_pool(image: str, scaffold: Path, at_once: int, runs: int, network
 def measure(folder: Path, rounds: int) -> list[dict[str, float]]:
     """One row for 1, 2 and 4 at once: medians of runs per second of all ways, and the medians of the ratios."""
     image = build_image(lambda message: None)
-    spec = write_spec(folder / "spec", examples=RUNS, scaffolds=1, sandbox="docker")
     scaffold = folder / "by-hand"
     scaffold.mkdir()
     for name, text in {**read_runtime_files(), "scaffold.py": SCAFFOLD}.items():
@@ -49,13 +49,15 @@ def measure(folder: Path, rounds: int) -> list[dict[str, float]]:
     rows = []
     with redis_server(folder) as url:
         for slots in (1, 2, 4):
+            runs = slots * RUNS
+            spec = write_spec(folder / f"spec-{slots}", examples=runs, scaffolds=1, sandbox="docker")
             rates = []
             with worker(url, folder / "experiments", slots, "docker"):
                 timed_session(spec, folder / "experiments", url)
                 for _ in range(rounds):
-                    ours = RUNS / timed_session(spec, folder / "experiments", url)
+                    ours = runs / timed_session(spec, folder / "experiments", url)
                     bridge, none = (
-                        RUNS / docker_run_pool(image, scaffold, slots, RUNS, network) for network in ("bridge", "none")
+                        runs / docker_run_pool(image, scaffold, slots, runs, network) for network in ("bridge", "none")
                     )
                     rates.append((ours, bridge, none))
             rows.append(row(slots, rates))

@@ -1,6 +1,7 @@
 """Jobs per second with the ``fake`` sandbox, beside a bare Celery task that does nothing, on the same Redis."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,7 +11,9 @@ from statistics import median
 from benchmarks.experiments import noop_environment, noop_worker, redis_server, timed_session, worker, write_spec
 
 JOBS = 1000
-SLOTS = 2
+PROCESSORS = os.cpu_count() or 1
+SLOTS = (PROCESSORS, 2 * PROCESSORS)
+"""Celery's default, and Scaffoldry's: most of its jobs wait, for an engine, a model or a disk."""
 
 
 def bare_celery(broker_url: str, jobs: int) -> float:
@@ -26,22 +29,33 @@ def bare_celery(broker_url: str, jobs: int) -> float:
     return float(done.stdout)
 
 
-def measure(folder: Path, rounds: int) -> dict[str, float]:
-    """Medians of jobs per second of both ways, and the median of their ratios."""
+def measure(folder: Path, rounds: int) -> list[dict[str, float]]:
+    """A row for each number of slots: medians of jobs per second of both ways, and the median of their ratios."""
     spec = write_spec(folder / "spec", examples=JOBS // 20, scaffolds=20, sandbox="fake")
-    pairs = []
+    rows = []
     with redis_server(folder) as url:
-        bare_url = url.removesuffix("/0") + "/1"
-        with worker(url, folder / "experiments", SLOTS, "fake"), noop_worker(bare_url, SLOTS):
-            timed_session(spec, folder / "experiments", url)
-            for _ in range(rounds):
-                ours = JOBS / timed_session(spec, folder / "experiments", url)
-                pairs.append((ours, JOBS / bare_celery(bare_url, JOBS)))
-                time.sleep(0.5)
-    row = {
+        for slots in SLOTS:
+            rows.append({"slots": slots, **_row(_rates(folder, spec, url, slots, rounds))})
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _rates(folder: Path, spec: Path, url: str, slots: int, rounds: int) -> list[tuple[float, float]]:
+    """Jobs per second of each round: ours, and bare Celery's."""
+    bare_url = url.removesuffix("/0") + "/1"
+    pairs = []
+    with worker(url, folder / "experiments", slots, "fake"), noop_worker(bare_url, slots):
+        timed_session(spec, folder / "experiments", url)
+        for _ in range(rounds):
+            ours = JOBS / timed_session(spec, folder / "experiments", url)
+            pairs.append((ours, JOBS / bare_celery(bare_url, JOBS)))
+            time.sleep(0.5)
+    return pairs
+
+
+def _row(pairs: list[tuple[float, float]]) -> dict[str, float]:
+    return {
         "scaffoldry": median(ours for ours, _ in pairs),
         "celery": median(theirs for _, theirs in pairs),
         "ratio": median(ours / theirs for ours, theirs in pairs),
     }
-    print(json.dumps(row), flush=True)
-    return row

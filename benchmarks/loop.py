@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments import Silent
-from coordinator.dispatch import JobQueue
 from coordinator.experiment import create, prepare
+from coordinator.job_queue import JobQueue
 from coordinator.loop import Loop
 from coordinator.proposers import KeptTexts, Surroundings, build_proposer
 from coordinator.proposing import make_task

@@ -27,10 +27,15 @@ def aggregate(files: ExperimentFileManager, iteration: int) -> Details:
     same results give the same bytes.
     """
     details = iteration_details(files, iteration, standings(files, before=iteration))
-    scores = {split: _means(details, split) for split in ("train", "valid")}
+    scores = mean_scores(details)
     files.save_scores(iteration, scores["train"], scores["valid"])
     files.save_details(details)
     return details
+
+
+def mean_scores(details: Details) -> dict[str, dict[str, float]]:
+    """What an iteration's ``scores_<iteration>.json`` holds: split -> scaffold id -> mean."""
+    return {split: _means(details, split) for split in ("train", "valid")}
 
 
 def aggregate_all(files: ExperimentFileManager) -> list[Details]:
@@ -59,7 +64,7 @@ def current_details(files: ExperimentFileManager) -> list[Details]:
     settled = True
     for iteration in files.plan_iterations():
         saved = _saved(files, iteration) if settled else None
-        settled = saved is not None and _holds_all(files, files.load_plan(iteration), saved)
+        settled = saved is not None and holds_all(files, files.load_plan(iteration), saved)
         details = saved if saved is not None and settled else iteration_details(files, iteration, history)
         history = with_iteration(history, iteration, details.splits.get("valid", {}).items())
         found.append(details)
@@ -200,16 +205,33 @@ def _saved(files: ExperimentFileManager, iteration: int) -> Details | None:
         return None
 
 
-def _holds_all(files: ExperimentFileManager, plan: Plan, details: Details) -> bool:
+def lags(files: ExperimentFileManager, plan: Plan, details: Details) -> bool:
+    """Whether the details are of a time when fewer results were committed for the plan, and none but these."""
+    expected, counted = _committed(files, plan), _counted(details)
+    fewer = all(key in expected and number <= expected[key] for key, number in counted.items())
+    return fewer and counted != expected
+
+
+def holds_all(files: ExperimentFileManager, plan: Plan, details: Details) -> bool:
     """Whether every result that is committed for the plan is counted in the details, and nothing else."""
-    expected: dict[tuple[str, str], int] = {}
+    return _committed(files, plan) == _counted(details)
+
+
+def _committed(files: ExperimentFileManager, plan: Plan) -> dict[tuple[str, str], int]:
+    """(split, scaffold id) -> how many results are committed for the plan."""
+    found: dict[tuple[str, str], int] = {}
     run_types = {split: set(plan.run_types(split)) for split in SPLITS}
     for scaffold_id in plan.scaffolds:
         committed = files.committed_run_types(plan.iteration, scaffold_id)
         for split in SPLITS:
             if run_types[split] and scaffold_id in plan.assigned.get(split, ()):
-                expected[split, scaffold_id] = len(run_types[split].intersection(committed))
-    return expected == {
+                found[split, scaffold_id] = len(run_types[split].intersection(committed))
+    return found
+
+
+def _counted(details: Details) -> dict[tuple[str, str], int]:
+    """(split, scaffold id) -> how many results the details are made of."""
+    return {
         (split, scaffold_id): sum(part.statuses.values())
         for split, parts in details.splits.items()
         for scaffold_id, part in parts.items()

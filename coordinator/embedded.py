@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.worker_tools import call_worker, worker_command
+from coordinator.worker_tools import call_worker, data_dir_variables, worker_command
 from shared.errors import Unavailable
 from shared.queue import folder_url
 from shared.settings import child_environment
@@ -26,13 +26,13 @@ class EmbeddedWorker:
         self.broker_url = folder_url(folder)
         self._sandbox = sandbox
         self._talk = (folder / "worker.log").open("w+b")
+        self._trouble = folder / "trouble"
         self._process = subprocess.Popen(
             worker_command(
-                "run", "--parent", str(os.getpid()), "--concurrency", str(concurrency), "--sandbox", sandbox
+                *("run", "--parent", str(os.getpid()), "--trouble", str(self._trouble)),
+                *("--concurrency", str(concurrency), "--sandbox", sandbox),
             ),
-            env=child_environment(
-                SCAFFOLDRY_BROKER_URL=self.broker_url, SCAFFOLDRY_DATA_DIR=str(Path(data_dir).absolute())
-            ),
+            env=child_environment(SCAFFOLDRY_BROKER_URL=self.broker_url, **data_dir_variables(data_dir)),
             stdin=subprocess.DEVNULL,
             stdout=self._talk,
             stderr=self._talk,
@@ -44,6 +44,10 @@ class EmbeddedWorker:
         code = self._process.poll()
         if code is not None:
             raise Unavailable(f"The worker ended (exit code {code}). {self._last_words()}".strip())
+
+    def trouble(self) -> str | None:
+        """Why it takes no job at present; None where it does."""
+        return read_trouble(self._trouble)
 
     def stop(self, at_once: bool) -> None:
         """Let the worker finish its runs, or (``at_once``) have it kill them; then make sure that it is gone."""
@@ -63,6 +67,14 @@ class EmbeddedWorker:
         self._talk.seek(0)
         lines = self._talk.read().decode("utf-8", errors="replace").strip().splitlines()
         return "\n".join(lines[-10:])
+
+
+def read_trouble(file: Path) -> str | None:
+    """What a worker wrote into the file that ``--trouble`` names; None where there is no trouble."""
+    try:
+        return file.read_bytes().rstrip(b"\0").decode(errors="replace") or None
+    except FileNotFoundError:
+        return None  # it is starting
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from coordinator.spec import LoadedSpec, check_spec, load_spec, model_scripts, s
 from shared.budget import Budget, bounds_set, check_budget
 from shared.errors import SpecChanged, SpecError
 from shared.file_manager import ExperimentFileManager
+from shared.job_key import code_digest
 from shared.models import Example, ExperimentMetadata, ExperimentSpec, ImageInfo, Plan, ScaffoldResult
 from shared.models.base import Frozen
 from shared.scorers import check_scorer
@@ -102,6 +103,7 @@ def _fill(files: ExperimentFileManager, prepared: Prepared, image: ImageInfo | N
             seeds=spec.loop.seeds,
             versions=versions(),
             data_digests={split: data_digest(examples) for split, examples in prepared.data.items()},
+            script_digests={script: code_digest(text) for script, text in prepared.model_scripts.items()},
             image=image,
         )
     )

@@ -8,9 +8,10 @@ from coordinator import orders
 from coordinator.aggregate import aggregate, current_details, standings
 from coordinator.baseline import BASELINE
 from coordinator.datasets import data_digest
-from coordinator.dispatch import Dispatch, JobQueue
+from coordinator.dispatch import Dispatch, release
 from coordinator.experiment import given_ids, plan_for
 from coordinator.generation import Generation
+from coordinator.job_queue import JobQueue
 from coordinator.plan import first_assigned, plan_iteration
 from coordinator.proposers import Proposer
 from coordinator.report import words
@@ -44,6 +45,8 @@ class Loop:
     proposer: Proposer | None = None
     no_more: Callable[[], str | None] = lambda: None
     """Says why no further run may start (the budget is used up); None while one may."""
+    session: int = 1
+    """The number that this session's attempts are sent under."""
     _known: dict[int, dict[str, Standing]] = field(default_factory=dict)
     _exhausted: bool = False
     """Whether the proposer had nothing for any order of the last generation."""
@@ -192,11 +195,17 @@ class Loop:
             return
         self.reporter.iteration_started(part)
         committed = {id: set(self.files.committed_run_types(part.iteration, id)) for id in part.scaffolds}
+        quarantined = {id: self.files.quarantined_run_types(part.iteration, id) for id in part.scaffolds}
         for job in (job for job in part.jobs() if job.run_type in committed[job.scaffold_id]):
             result = self.files.load_result(job)
             if result is not None:
                 self.reporter.run_restored(result)
-        self._dispatch(part).run(job for job in part.jobs() if job.run_type not in committed[job.scaffold_id])
+            if job.run_type in quarantined[job.scaffold_id]:
+                release(self.files, job)  # its result came late, from an attempt that was given up
+        try:
+            self._dispatch(part).run(job for job in part.jobs() if job.run_type not in committed[job.scaffold_id])
+        finally:
+            self.files.make_results_durable(part.iteration, part.scaffolds)
 
     def _dispatch(self, part: Plan) -> Dispatch:
         return Dispatch(
@@ -207,6 +216,8 @@ class Loop:
             stall_after=2 * self.spec.executor.timeout + RECEIPT_GRACE,
             on_complaint=self.reporter.say,
             no_more=self.no_more,
+            begun=lambda job, attempt: self.files.was_begun(job, attempt, self.session),
+            session=self.session,
         )
 
     def _test_winner(self, iteration: int) -> None:

@@ -5,22 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-
 from coordinator.experiment import given_ids
 from coordinator.proposers import KeptTexts, Proposer, Surroundings, Task, build_proposer, scorer_text
 from coordinator.scaffolder import WorkerClient
 from coordinator.surroundings import find_surroundings
 from shared.file_manager import ExperimentFileManager
+from shared.log import log
 from shared.models import ExperimentSpec
 
-log = structlog.get_logger()
 MOST_EXAMPLES = 100
 """Training examples that a proposer is given, at most."""
 
 
 @contextmanager
-def proposing(files: ExperimentFileManager, broker_url: str | None) -> Iterator[Proposer | None]:
+def proposing(files: ExperimentFileManager, data_dir: Path, broker_url: str | None) -> Iterator[Proposer | None]:
     """The experiment's proposer for as long as the context lasts; None where it has none.
 
     Raises Unavailable where nobody can be asked what scaffolds find where they run.
@@ -29,9 +27,7 @@ def proposing(files: ExperimentFileManager, broker_url: str | None) -> Iterator[
     if spec.proposer is None:
         yield None
         return
-    surroundings = find_surroundings(
-        spec.sandbox, spec.executor, data_dir=Path(str(files)).parent, broker_url=broker_url
-    )
+    surroundings = find_surroundings(spec.sandbox, spec.executor, data_dir=data_dir, broker_url=broker_url)
     proposer = build_proposer(
         spec.proposer,
         make_task(files, spec, surroundings),

@@ -7,15 +7,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from coordinator.proposers.base import Surroundings
-from coordinator.worker_tools import call_worker
+from coordinator.worker_tools import call_worker, data_dir_variables
+from coordinator.workers import Workers, problems, start_command
 from shared.errors import NoWorker, SandboxUnavailable
 from shared.models.spec import ExecutorSpec
 from shared.models.surroundings import Interior
+from shared.models.worker_state import node_name
 from shared.queue import check_broker, make_app, without_password
 
 _SECONDS = 60.0
 """A worker that starts a container on a busy host is slow to answer."""
-_PING_SECONDS = 2.0
+_STATE_SECONDS = 2.0
 
 
 def find_surroundings(sandbox: str, executor: ExecutorSpec, *, data_dir: Path, broker_url: str | None) -> Surroundings:
@@ -26,7 +28,7 @@ def find_surroundings(sandbox: str, executor: ExecutorSpec, *, data_dir: Path, b
     """
     interior = _here(sandbox, data_dir, quiet=broker_url is not None)
     if interior is None and broker_url is not None:
-        interior = _at_a_worker(sandbox, broker_url)
+        interior = _at_a_worker(sandbox, broker_url, data_dir)
     if interior is None:
         raise SandboxUnavailable(
             f"The sandbox {sandbox!r} could not be asked which Python it has. `scaffoldry doctor` says what is amiss."
@@ -47,37 +49,39 @@ def _here(sandbox: str, data_dir: Path, quiet: bool) -> Interior | None:
         *("surroundings", "--sandbox", sandbox, "--json"),
         capture=True,
         quiet=quiet,
-        SCAFFOLDRY_DATA_DIR=str(data_dir.absolute()),
+        **data_dir_variables(data_dir),
     )
     return _interior(json.loads(done.stdout)) if done.returncode == 0 else None
 
 
-def _at_a_worker(sandbox: str, broker_url: str) -> Interior | None:
-    """The answer of the first worker that has one; they are asked one after the other."""
+def _at_a_worker(sandbox: str, broker_url: str, data_dir: Path) -> Interior | None:
+    """The answer of the first worker that has one, of those that will run the scaffolds; they are asked in turn."""
     where = without_password(broker_url)
     app = make_app(broker_url)
     check_broker(app, where)
+    workers = Workers(app, data_dir, sandbox)
+    answers = workers.ask(_STATE_SECONDS)
     problem = ""
-    for name in _workers(app.control):
+    for name in (answer.state.name for answer in answers if answer.problem is None):
         replies: Any = app.control.broadcast(
-            "scaffoldry_surroundings", {"sandbox": sandbox}, reply=True, destination=[name], limit=1, timeout=_SECONDS
+            *("scaffoldry_surroundings", {"sandbox": sandbox}),
+            reply=True,
+            destination=[node_name(name)],
+            limit=1,
+            timeout=_SECONDS,
         )
         for answer in (answer for reply in replies or [] for answer in reply.values()):
             interior = _interior(answer)
             if interior is not None:
                 return interior
-            problem = f"The worker {name.partition('@')[2]} could not look into its sandbox: {answer.get('error')}"
+            problem = f"The worker {name} could not look into its sandbox: {answer.get('error')}"
     if problem:
         raise SandboxUnavailable(problem)
-    raise NoWorker(
+    none = (
         f"This machine has no sandbox {sandbox!r}, and no worker on {where} answers that could be asked which Python "
-        f"its own has. Start one: scaffoldry worker --broker-url {where}"
+        f"its own has."
     )
-
-
-def _workers(control: Any) -> list[str]:
-    replies = control.ping(timeout=_PING_SECONDS) or control.ping(timeout=_PING_SECONDS) or []
-    return sorted(name for reply in replies for name in reply)
+    raise NoWorker(" ".join([none, *problems(answers), f"Start one: {start_command(broker_url)}"]))
 
 
 def _interior(answer: Any) -> Interior | None:

@@ -48,6 +48,9 @@ build_project() {
     .venv/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $context/project .
 }
 
+mkdir -p build
+exec 9>build/.lock
+flock 9 # one at a time in this checkout
 [ -n "$base" ] || base=$(choose_base)
 version=$(docker run --rm --network none "$base" python3 -c 'import os, sys; print("%d.%d.%d" % sys.version_info[:3], os.uname().machine)')
 read -r python machine <<<"$version"

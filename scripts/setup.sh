@@ -26,6 +26,8 @@ if [ -d "$venv" ] && ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 say "Setting up $venv: the packages of requirements.lock, and this project."
 "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check -r requirements.lock
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --editable .
+# uv fetches many packages at once: a quarter of a minute where pip takes two.
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check "$(grep '^uv==' requirements.lock)"
+VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet -r requirements.lock
+VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --no-deps --editable .
 touch "$venv/.stamp"

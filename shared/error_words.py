@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from typing import IO
 
 from shared.errors import ScaffoldryError
@@ -48,13 +49,25 @@ def describe(error: BaseException) -> tuple[str, int]:
     return _bug(error), 1
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or somebody's share of it, has no room left."""
+    return error.errno in _FULL
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from or in the handling of, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _refusal(error: OSError) -> str:
     """What the file system would not do. The file manager's own errors are sentences already."""
     if error.errno is None:
         return str(error)
     where = error.filename
     name = os.fsdecode(where) if isinstance(where, str | bytes) else str(where) if where else "a file"
-    if error.errno in _FULL:
+    if is_full(error):
         return f"The disk is full: {name} could not be written. Free some space, then try again."
     if error.errno == errno.EROFS:
         return f"{name} cannot be written: its file system is read-only. Choose another --data-dir, or remount it."

@@ -44,8 +44,28 @@ class CorruptFile(UsageError):
     """A file of the experiment does not parse, or is not what was written."""
 
 
+class DamagedFile(CorruptFile):
+    """A file of the experiment is not what was written."""
+
+
+class ForeignFile(CorruptFile):
+    """A file of the experiment was not put there by Scaffoldry."""
+
+
+class NewerFile(CorruptFile):
+    """A file of the experiment was written by a newer version of Scaffoldry."""
+
+
 class NotAnExperiment(UsageError):
     """The directory holds no experiment."""
+
+
+class NotWhole(UsageError):
+    """The experiment cannot be gone on with as its directory is."""
+
+
+class AlreadyConducted(UsageError):
+    """Another coordinator conducts the experiment."""
 
 
 class Unavailable(ScaffoldryError):
@@ -66,12 +86,20 @@ class SandboxUnavailable(Unavailable):
     """The sandbox cannot be used on this machine."""
 
 
+class VolumeUnavailable(Unavailable):
+    """The shared volume cannot be used on this host."""
+
+
 class ModelUnavailable(Unavailable):
     """A model cannot be reached."""
 
 
 class InfraError(ScaffoldryError):
     """Our own machinery failed while a job ran; the job is tried again."""
+
+
+class HostTrouble(InfraError):
+    """A run was lost to something that happened to its host, whatever it was: it says nothing of the job."""
 
 
 class ScorerError(ScaffoldryError):
@@ -82,6 +110,10 @@ class Cancelled(ScaffoldryError):
     """The experiment was cancelled."""
 
     exit_code = 130
+
+
+class Superseded(ScaffoldryError):
+    """The attempt was given up, and the run made again: what it comes to does not count."""
 
 
 class OutOfBudget(ScaffoldryError):

@@ -8,37 +8,43 @@ Layout, under ``<data_dir>/<name>_<timestamp>/``::
     scoring/{scores,details}_<iteration>.json
     plans/<iteration>.json
     data/<split>.jsonl                                     the examples, as they were at the start
+    attempts/<iteration>/<scaffold_id>/<run_type>.<session>-<attempt>.<token>   where an attempt is at work
+    fences/<iteration>/<scaffold_id>/<run_type>.json       up to which attempt all are void
+    dropped/<iteration>.<scaffold_id>.<run_type>.<...>     a mark for each run that was done and does not count
     results/<iteration>/<scaffold_id>/<run_type>.json      committed once
     quarantine/<iteration>/<scaffold_id>/<run_type>.json   why a run has no result
     scorers/<module>.py                                    a scorer of the user's own
     proposer/<file>                                        what the proposer needs to go on another day
     budget.json, budget.lock                               what of the budget is used, where there is one
-    begun, cancelled                                       marks: a session was here; workers are to drop its jobs
+    sessions/{<n>, <n>.cancelled}                          marks: session n began; workers are to drop its jobs
     scripts/<digest of FILE>.yaml                          the answers of sim/script:FILE
+    coordinator.lock                                       held by the coordinator that conducts it, whom it names
+    damaged/<path of a file>                               records that were not what was written, set aside by resume
 """
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock
-from pydantic import BaseModel
 
-from shared import atomic
-from shared.errors import CorruptFile, InvalidId, NotAnExperiment, UsageError
+from shared import atomic, fresh
+from shared.code_digests import CodeDigests
+from shared.conducting import ConductorLock
+from shared.errors import DamagedFile, NotAnExperiment, UsageError
+from shared.host_paths import moved
+from shared.inventory import Place, linked_folders, set_aside, walk
+from shared.kept_files import KeptFiles
 from shared.models.example import Example
 from shared.models.experiment import ExperimentMetadata
 from shared.models.ids import (
-    SPLITS,
     check_experiment_name,
     check_iteration,
-    check_run_type,
     check_scaffold_id,
-    run_type_key,
     scaffold_id_key,
 )
 from shared.models.job import Job
@@ -47,20 +53,31 @@ from shared.models.result import RunResult
 from shared.models.scaffold import ScaffoldMetadata, ScaffoldResult
 from shared.models.scores import Details
 from shared.models.spending import Spending
-from shared.records import Model, names_in, read_bytes, read_examples, read_text, seal, validated
-from shared.run_log import RunLog
+from shared.plans import Plans
+from shared.records import read_bytes, read_result, read_scores, scores_bytes
+from shared.run_files import RunFiles
 from shared.runtime import read_runtime_files
+from shared.scaffold_files import metadata_bytes, read_metadata
+from shared.session_marks import SessionMarks
+from shared.settings import get_settings
+from shared.volume import volume_id
+
+TEMPORARY_SECONDS = 60.0
+"""A temporary file that has not changed for so long is nobody's any more; there are for as long as one write takes.
+Whether its writer lives is known on the writer's own host alone."""
 
 
-class ExperimentFileManager:
-    """Everything one experiment keeps on the shared volume. Methods take ids; only ``get_docker_*`` give paths.
+class ExperimentFileManager(RunFiles, KeptFiles, SessionMarks):
+    """Everything one experiment keeps on the shared volume. Methods take ids; only ``get_docker_*`` give paths: the
+    absolute ones by which the Docker engine's host knows the directories.
 
     Ids that are not valid raise InvalidId; a file that does not parse raises CorruptFile, which names it.
     """
 
     def __init__(self, experiment_dir: Path) -> None:
-        self._dir = Path(experiment_dir)
-        self._plans: dict[int, tuple[tuple[int, int], Plan]] = {}
+        super().__init__(experiment_dir)
+        self._plans = Plans(self._dir / "plans", self._root)
+        self._codes = CodeDigests(self._root)
 
     # ------------------------------------------------------------------ the experiment
 
@@ -69,7 +86,7 @@ class ExperimentFileManager:
         """A new, empty experiment directory ``<name>_<timestamp>``; never one that exists."""
         atomic.make_directory(Path(data_dir))
         stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
-        for suffix in ("", *(f"-{count}" for count in range(2, 1000))):
+        for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
             directory = Path(data_dir) / check_experiment_name(f"{name}_{stamp}{suffix}")
             try:
                 directory.mkdir()
@@ -82,9 +99,17 @@ class ExperimentFileManager:
     @classmethod
     def open(cls, experiment_dir: Path) -> Self:
         """An experiment that exists; raises NotAnExperiment where there is none."""
-        if not (Path(experiment_dir) / "metadata.json").is_file():
-            raise NotAnExperiment(f"{experiment_dir} holds no experiment: there is no metadata.json in it.")
-        return cls(Path(experiment_dir).absolute())
+        directory = Path(experiment_dir)
+        if not fresh.exists(directory / "metadata.json", directory.parent):
+            sentence = f"{directory} holds no experiment: there is no metadata.json in it."
+            left = [name for name in ("results", "plans", "scaffolds") if (directory / name).is_dir()]
+            if left:
+                sentence += (
+                    f" Its {left[0]}/ is what is left of one: restore metadata.json from a copy, for nothing else says "
+                    "what the experiment was."
+                )
+            raise NotAnExperiment(sentence)
+        return cls(directory.absolute())
 
     @classmethod
     def locate(cls, data_dir: Path, experiment: str) -> Self:
@@ -94,23 +119,25 @@ class ExperimentFileManager:
     @classmethod
     def all_in(cls, data_dir: Path) -> list[Self]:
         """The experiments of a folder, by name; none where the folder does not exist."""
-        directories = (Path(data_dir) / name for name in sorted(names_in(Path(data_dir))))
-        return [cls(directory) for directory in directories if (directory / "metadata.json").is_file()]
+        directories = (Path(data_dir) / name for name in sorted(fresh.names_in(Path(data_dir), Path(data_dir))))
+        return [
+            cls(directory) for directory in directories if fresh.exists(directory / "metadata.json", Path(data_dir))
+        ]
 
     @staticmethod
     def check_writable(data_dir: Path) -> None:
         """Write a file into the folder of experiments and remove it; raises OSError where that cannot be done."""
         probe = Path(data_dir) / f"{atomic.TEMPORARY}probe-{os.getpid()}"
         atomic.write_file(probe, b"probe")
-        probe.unlink()
-
-    @property
-    def name(self) -> str:
-        """The experiment's name: that of its directory."""
-        return check_experiment_name(self._dir.absolute().name)
+        probe.unlink(missing_ok=True)  # by another host's process of the same number, at the same moment
 
     def __str__(self) -> str:
+        """Where it lies, for the sentences and command lines that people get: nobody makes a path of it."""
         return str(self._dir)
+
+    def volume_id(self) -> str:
+        """The id of the volume that the experiment lies on; made if need be. Raises OSError and CorruptFile."""
+        return volume_id(self._root)
 
     def discard(self) -> None:
         """Remove the whole directory: for an experiment that could not be made."""
@@ -132,10 +159,10 @@ class ExperimentFileManager:
         Raises OSError if it cannot be saved.
         """
         directory = self._scaffold_dir(scaffold_id)
-        for name, text in read_runtime_files().items():
+        runtime = read_runtime_files()
+        for name, text in runtime.items():
             atomic.write_file(directory / name, text.encode())
-        metadata = result.metadata.model_dump(mode="json")
-        atomic.write_file(directory / "metadata.json", atomic.canonical_json(metadata))
+        atomic.write_file(directory / "metadata.json", metadata_bytes(result.metadata, runtime))
         # Last, because a scaffold exists when its code does.
         atomic.write_file(directory / "scaffold.py", result.code.encode("utf-8", errors="surrogatepass"))
         directory.chmod(0o755)
@@ -143,28 +170,53 @@ class ExperimentFileManager:
     def load_scaffold(self, scaffold_id: str) -> ScaffoldResult:
         """Load a scaffold. Raises FileNotFoundError if it doesn't exist."""
         directory = self._existing_scaffold_dir(scaffold_id)
-        code = (directory / "scaffold.py").read_bytes().decode("utf-8", errors="surrogatepass")
-        return ScaffoldResult(code=code, metadata=self._load(directory / "metadata.json", ScaffoldMetadata))
+        try:
+            code = (directory / "scaffold.py").read_bytes().decode("utf-8", errors="surrogatepass")
+        except UnicodeDecodeError:
+            path = directory / "scaffold.py"
+            raise DamagedFile(f"{path} is not text in UTF-8 any more; restore it from a copy.") from None
+        return ScaffoldResult(code=code, metadata=self.load_scaffold_metadata(scaffold_id))
 
     def load_scaffold_metadata(self, scaffold_id: str) -> ScaffoldMetadata:
         """What is known of a scaffold, also where its code was not yet written. FileNotFoundError if nothing is."""
-        return self._load(self._scaffold_dir(scaffold_id) / "metadata.json", ScaffoldMetadata)
+        return self._scaffold_metadata(scaffold_id)[0]
+
+    def altered_runtime_files(self, scaffold_id: str) -> list[str]:
+        """Those of the runtime files beside a scaffold that are others than were saved with it. Of one that is gone
+        nothing is said, nor of a scaffold that an earlier version saved, which kept no digests.
+
+        Raises FileNotFoundError where nothing is known of the scaffold, CorruptFile, and OSError where one of the files
+        cannot be read.
+        """
+        altered = []
+        for name, digest in self._scaffold_metadata(scaffold_id)[1].items():
+            with suppress(FileNotFoundError):
+                if self._codes.look(self._scaffold_dir(scaffold_id) / name) != digest:
+                    altered.append(name)
+        return altered
 
     def scaffold_ids(self) -> list[str]:
         """The ids of all scaffolds, parents before their children."""
-        names = names_in(self._dir / "scaffolds")
-        found = [name for name in names if (self._dir / "scaffolds" / name / "scaffold.py").is_file()]
+        folder = self._dir / "scaffolds"
+        found = [name for name in self._names(folder) if fresh.exists(folder / name / "scaffold.py", self._root)]
         return sorted(found, key=scaffold_id_key)
 
     def get_docker_scaffold_dir(self, scaffold_id: str) -> Path:
-        """Absolute path of a scaffold's directory, for Docker to mount. Raises FileNotFoundError if there is none."""
-        return self._existing_scaffold_dir(scaffold_id).absolute()
+        """The path of a scaffold's directory, for Docker to mount. Raises FileNotFoundError if there is none."""
+        return _on_engine_host(self._existing_scaffold_dir(scaffold_id))
+
+    def scaffold_digest(self, scaffold_id: str) -> str:
+        """The digest of a scaffold's code as it was when its directory was last handed out, or is now.
+
+        Raises FileNotFoundError if there is none.
+        """
+        return self._codes.last(self._scaffold_dir(scaffold_id) / "scaffold.py")
 
     def get_docker_logs_dir(self, iteration: int, scaffold_id: str) -> Path:
-        """Absolute path of the directory of a scaffold's logs, for Docker to mount; made if need be."""
+        """The path of the directory of a scaffold's logs, for Docker to mount; made if need be."""
         directory = self._dir / "logs" / _iteration(iteration) / check_scaffold_id(scaffold_id)
         directory.mkdir(parents=True, exist_ok=True)
-        return directory.absolute()
+        return _on_engine_host(directory)
 
     # ------------------------------------------------------------------ scores
 
@@ -172,18 +224,12 @@ class ExperimentFileManager:
         """Save an iteration's mean scores: two maps from scaffold id to mean."""
         for scaffold_id in (*train_scores, *valid_scores):
             check_scaffold_id(scaffold_id)
-        scores = {"train": train_scores, "valid": valid_scores}
-        atomic.write_file(self._scoring_file("scores", iteration), atomic.canonical_json(scores))
+        data = scores_bytes({"train": train_scores, "valid": valid_scores})
+        atomic.write_file(self._scoring_file("scores", iteration), data)
 
     def load_scores(self, iteration: int) -> dict[str, dict[str, float]]:
         """An iteration's mean scores by ``train`` and ``valid``. Raises FileNotFoundError if there are none yet."""
-        path = self._scoring_file("scores", iteration)
-        scores: dict[str, Any] = atomic.parse_object(
-            read_bytes(path, f"There are no scores of iteration {iteration}"), path
-        )
-        if set(scores) != {"train", "valid"} or not all(isinstance(part, dict) for part in scores.values()):
-            raise CorruptFile(f"{path} is not a scoring file: it must hold the two maps train and valid.")
-        return scores
+        return read_scores(self._scoring_file("scores", iteration), self._root, iteration)
 
     def save_details(self, details: Details) -> None:
         """Save an iteration's ``details_<iteration>.json``."""
@@ -193,166 +239,86 @@ class ExperimentFileManager:
         """An iteration's details. Raises FileNotFoundError if there are none yet."""
         return self._load(self._scoring_file("details", iteration), Details)
 
+    def read_scoring(self, kind: str, iteration: int) -> bytes | None:
+        """The bytes of an iteration's ``scores`` or ``details`` file, as they lie there; None where there is none."""
+        try:
+            return fresh.read(self._scoring_file(kind, iteration), self._root)
+        except FileNotFoundError:
+            return None
+
     # ------------------------------------------------------------------ plans
 
     def save_plan(self, plan: Plan) -> None:
         """Write an iteration's plan."""
-        path = self._dir / "plans" / f"{_iteration(plan.iteration)}.json"
-        atomic.write_file(path, (plan.model_dump_json() + "\n").encode("utf-8", errors="replace"))
+        atomic.write_file(
+            self._plans.path(plan.iteration), (plan.model_dump_json() + "\n").encode("utf-8", errors="replace")
+        )
 
     def load_plan(self, iteration: int) -> Plan:
         """An iteration's plan, parsed again only when its file has changed. FileNotFoundError if there is none."""
-        path = self._dir / "plans" / f"{_iteration(iteration)}.json"
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            raise FileNotFoundError(f"There is no plan of iteration {iteration}: {path} does not exist.") from None
-        version = (status.st_mtime_ns, status.st_size)
-        if iteration not in self._plans or self._plans[iteration][0] != version:
-            self._plans[iteration] = (version, self._load(path, Plan))
-        return self._plans[iteration][1]
+        return self._plans.load(iteration)
+
+    def load_example(self, job: Job) -> Example:
+        """The example that a job is about. Raises InfraError where the plan, as it is shown here, has none."""
+        return self._plans.example(job)
 
     def plan_iterations(self) -> list[int]:
         """The iterations that have a plan, in order."""
-        return sorted(int(name[:-5]) for name in names_in(self._dir / "plans") if name[:-5].isdecimal())
+        names = (name for name in self._names(self._dir / "plans") if name.endswith(".json"))
+        return sorted(int(name[:-5]) for name in names if name[:-5].isdecimal())
 
-    # ------------------------------------------------------------------ results
+    # ------------------------------------------------------------------ the directory as it lies there
 
-    def commit_result(self, result: RunResult) -> bool:
-        """Commit a run's result, once: False if the job has one already, which then stays."""
-        return atomic.write_first(self._result_file("results", result.job), seal(result))
+    def places(self, *folders: str) -> Iterator[Place]:
+        """Every file of the experiment (or of those folders of it alone), with what it is by its place."""
+        for folder in folders or ("",):
+            yield from walk(self._dir, folder)
 
-    def replace_result(self, result: RunResult) -> None:
-        """Put a re-scored result in the place of the committed one."""
-        atomic.write_file(self._result_file("results", result.job), seal(result))
+    def linked_folders(self) -> list[str]:
+        """The folders of runs that are symbolic links, which none may be."""
+        return linked_folders(self._dir)
 
-    def load_result(self, job: Job) -> RunResult | None:
-        """The job's committed result; None where there is none."""
-        return self._load_result("results", job)
+    def examine(self, place: Place) -> RunResult:
+        """The record at a place, each byte of it checked. Raises as ``load_result``, and FileNotFoundError."""
+        path = self._dir / place.path
+        return read_result(fresh.read(path, self._root), path, place.job(self.name), exact=True)
 
-    def is_committed(self, job: Job) -> bool:
-        """Whether the job has a committed result."""
-        return self._result_file("results", job).exists()
+    def set_aside(self, place: Place) -> str:
+        """Move a damaged file into ``damaged/``, where it is kept; where it then lies, from the directory."""
+        return set_aside(self._dir, place)
 
-    def committed_run_types(self, iteration: int, scaffold_id: str) -> list[str]:
-        """The run types of a scaffold that have a committed result, in order."""
-        return self._run_types("results", iteration, scaffold_id)
+    # ------------------------------------------------------------------ what is left behind
 
-    def results(self, iteration: int, scaffold_id: str) -> Iterator[RunResult]:
-        """The committed results of a scaffold in the order of their run types, read one at a time."""
-        for run_type in self.committed_run_types(iteration, scaffold_id):
-            job = Job(experiment=self.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type)
-            result = self.load_result(job)
-            if result is not None:
-                yield result
+    def sweep(self, session: int) -> None:
+        """Remove what killed processes left behind, as session ``session`` begins: temporary files, and drafts.
 
-    def quarantine(self, result: RunResult) -> None:
-        """Keep why a job has no result: its last attempt, an ``infra_error``. A later attempt replaces it."""
-        atomic.write_file(self._result_file("quarantine", result.job), seal(result))
+        Only a draft that can be committed no more goes, because its job has a result or it was given up. Where a
+        worker of an earlier session may still be at work, it goes with the end of the session that has its job done.
+        """
+        began = self._session_file(session).stat().st_mtime  # the volume's own time, whatever the host's is
+        atomic.remove_temporaries(self._dir, began - TEMPORARY_SECONDS, but=("logs", "runs"))
+        self._drafts.sweep(self.name)
 
-    def release(self, job: Job) -> None:
-        """Take a job out of quarantine."""
-        self._result_file("quarantine", job).unlink(missing_ok=True)
+    def sweep_again(self, session: int) -> None:
+        """Remove the same as session ``session`` ends: what was half-written before it began is nobody's by now."""
+        until = self._session_file(session).stat().st_mtime
+        with suppress(OSError):  # a full volume: less is known to be old then
+            until = max(until, atomic.volume_time(self._dir) - TEMPORARY_SECONDS)
+        atomic.remove_temporaries(self._dir, until, but=("logs", "runs"))
+        self._drafts.sweep(self.name)
 
-    def load_quarantined(self, job: Job) -> RunResult | None:
-        """The last failed attempt of a quarantined job; None where it is not in quarantine."""
-        return self._load_result("quarantine", job)
-
-    def quarantined_run_types(self, iteration: int, scaffold_id: str) -> list[str]:
-        """The quarantined run types of a scaffold, in order."""
-        return self._run_types("quarantine", iteration, scaffold_id)
-
-    def quarantined_count(self, iteration: int) -> int:
-        """How many runs of an iteration are in quarantine, trials of proposed scaffolds among them."""
-        scaffold_ids = names_in(self._dir / "quarantine" / _iteration(iteration))
-        return sum(len(self.quarantined_run_types(iteration, scaffold_id)) for scaffold_id in scaffold_ids)
-
-    # ------------------------------------------------------------------ logs
-
-    def open_log(self, iteration: int, scaffold_id: str, run_type: str) -> RunLog:
-        """The run's log, to be written at its end."""
-        path = self._log_file(iteration, scaffold_id, run_type)
-        try:
-            return RunLog(path.open("ab", buffering=0))
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return RunLog(path.open("ab", buffering=0))
-
-    def read_log(self, iteration: int, scaffold_id: str, run_type: str, offset: int = 0) -> tuple[str, int]:
-        """The log's text from byte ``offset``, and the offset of its end. Raises FileNotFoundError if there is none."""
-        path = self._log_file(iteration, scaffold_id, run_type)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read()
-        except FileNotFoundError:
-            raise FileNotFoundError(f"There is no log of {run_type}: {path} does not exist.") from None
-        return data.decode("utf-8", errors="replace"), offset + len(data)
-
-    # ------------------------------------------------------------------ what a user's spec brings along; cancelling
-
-    def save_model_script(self, script: str, text: str) -> None:
-        """Keep the answers of the model ``sim/script:<script>``, so that every worker finds them."""
-        atomic.write_file(self._model_script_file(script), text.encode())
-
-    def load_model_script(self, script: str) -> str | None:
-        """The kept answers of the model ``sim/script:<script>``; None where none were kept."""
-        path = self._model_script_file(script)
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-
-    def save_scorer(self, module: str, source: str) -> None:
-        """Keep the source of a user's scorer module, so that every worker finds it."""
-        atomic.write_file(self._scorer_file(module), source.encode())
-
-    def load_scorer(self, module: str) -> str | None:
-        """The source of a user's scorer module; None where it is to be imported from what is installed."""
-        path = self._scorer_file(module)
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-
-    def save_data(self, split: str, examples: Iterable[Example]) -> None:
-        """Keep a split's examples, answers and all: the experiment needs its datasets no more."""
-        if split not in SPLITS:
-            raise InvalidId(f"{split!r} is not a split; the splits are {', '.join(SPLITS)}.")
-        lines = (f"{example.model_dump_json()}\n".encode("utf-8", errors="replace") for example in examples)
-        atomic.write_file(self._dir / "data" / f"{split}.jsonl", b"".join(lines))
-
-    def load_data(self) -> dict[str, tuple[Example, ...]]:
-        """The kept examples by split. Raises CorruptFile where a line is none."""
-        paths = {split: self._dir / "data" / f"{split}.jsonl" for split in SPLITS}
-        return {split: read_examples(path) for split, path in paths.items() if path.is_file()}
-
-    def save_proposer_file(self, name: str, text: str) -> None:
-        """Keep a text of the proposer's. ``name`` is a plain file name of letters, digits, '.', '_' and '-'."""
-        path = self._dir / "proposer" / check_experiment_name(name)
-        atomic.write_file(path, text.encode("utf-8", errors="replace"))
-
-    def load_proposer_files(self) -> dict[str, str]:
-        """The proposer's texts by name. Raises CorruptFile where one of them is no text."""
-        folder = self._dir / "proposer"
-        return {name: read_text(folder / name) for name in sorted(names_in(folder))}
-
-    def begin(self) -> bool:
-        """Note that work has begun; whether this is the first time."""
-        return atomic.write_first(self._dir / "begun", b"")
-
-    def cancel(self) -> None:
-        """Mark the experiment as cancelled: workers drop its jobs."""
-        atomic.write_file(self._dir / "cancelled", b"")
-
-    def uncancel(self) -> None:
-        """Take the mark away."""
-        (self._dir / "cancelled").unlink(missing_ok=True)
-
-    def is_cancelled(self) -> bool:
-        """Whether the experiment is marked as cancelled."""
-        return (self._dir / "cancelled").exists()
+    def conductor_lock(self) -> ConductorLock:
+        """What a coordinator holds for as long as it conducts the experiment."""
+        return ConductorLock(self._dir / "coordinator.lock")
 
     # ------------------------------------------------------------------ the budget
 
     def load_spending(self) -> Spending:
         """What of the budget is used; nothing where nothing was counted yet."""
-        path = self._dir / "budget.json"
-        return self._load(path, Spending) if path.exists() else Spending()
+        try:
+            return self._load(self._dir / "budget.json", Spending)
+        except FileNotFoundError:
+            return Spending()
 
     def update_spending(self, change: Callable[[Spending], Spending], durable: bool = False) -> Spending:
         """Put ``change`` of what is used in its place; one at a time, over all processes and hosts."""
@@ -364,85 +330,32 @@ class ExperimentFileManager:
             atomic.write_file(self._dir / "budget.json", data, durable)
         return spending
 
-    # ------------------------------------------------------------------ is the volume shared?
-
-    def ask_probe(self, token: str) -> None:
-        """Leave a token that workers are asked to find."""
-        atomic.write_file(self._dir / "token", token.encode())
-
-    def answer_probe(self, token: str, worker: str) -> str:
-        """``ok`` once the token was found and an answer written beside it, or a sentence that says what is wrong."""
-        path = self._dir / "token"
-        try:
-            found = path.read_bytes()
-        except FileNotFoundError:
-            return f"{path} does not exist here: this host's data directory is not the coordinator's."
-        if found != token.encode():
-            return f"{path} holds another token: this host's data directory is not the coordinator's."
-        atomic.write_file(self._dir / f"answer-{check_experiment_name(worker)}", token.encode())
-        return "ok"
-
-    def end_probe(self) -> list[str]:
-        """The workers whose answers are seen here; the probe's directory is removed."""
-        answers = [name.removeprefix("answer-") for name in names_in(self._dir) if name.startswith("answer-")]
-        if self._dir.exists():
-            shutil.rmtree(self._dir)
-        return sorted(answers)
-
     # ------------------------------------------------------------------ paths
 
     def _scaffold_dir(self, scaffold_id: str) -> Path:
         return self._dir / "scaffolds" / check_scaffold_id(scaffold_id)
 
+    def _scaffold_metadata(self, scaffold_id: str) -> tuple[ScaffoldMetadata, dict[str, str]]:
+        path = self._scaffold_dir(scaffold_id) / "metadata.json"
+        return read_metadata(read_bytes(path, self._root, "The file does not exist"), path)
+
     def _existing_scaffold_dir(self, scaffold_id: str) -> Path:
         directory = self._scaffold_dir(scaffold_id)
-        if not (directory / "scaffold.py").is_file():
+        try:
+            self._codes.look(directory / "scaffold.py")
+        except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(
                 f"There is no scaffold {scaffold_id!r}: {directory / 'scaffold.py'} does not exist."
-            )
+            ) from None
         return directory
 
     def _scoring_file(self, kind: str, iteration: int) -> Path:
         return self._dir / "scoring" / f"{kind}_{_iteration(iteration)}.json"
 
-    def _result_file(self, kind: str, job: Job) -> Path:
-        return self._dir / kind / str(job.iteration) / job.scaffold_id / f"{job.run_type}.json"
 
-    def _log_file(self, iteration: int, scaffold_id: str, run_type: str) -> Path:
-        name = f"{check_run_type(run_type)}.log"
-        return self._dir / "logs" / _iteration(iteration) / check_scaffold_id(scaffold_id) / name
-
-    def _scorer_file(self, module: str) -> Path:
-        if not all(part.isidentifier() for part in module.split(".")):
-            raise UsageError(f"{module!r} is not the name of a Python module; write the scorer as module:function.")
-        return self._dir / "scorers" / f"{module}.py"
-
-    def _model_script_file(self, script: str) -> Path:
-        # ``script`` is a path of the user's, on the user's machine; here it is a name and no more.
-        return self._dir / "scripts" / f"{hashlib.sha256(os.fsencode(script)).hexdigest()[:16]}.yaml"
-
-    def _run_types(self, kind: str, iteration: int, scaffold_id: str) -> list[str]:
-        directory = self._dir / kind / _iteration(iteration) / check_scaffold_id(scaffold_id)
-        return sorted((name[:-5] for name in names_in(directory) if name.endswith(".json")), key=run_type_key)
-
-    # ------------------------------------------------------------------ records
-
-    def _save(self, path: Path, model: BaseModel) -> None:
-        atomic.write_file(path, atomic.canonical_json(model.model_dump(mode="json")))
-
-    def _load(self, path: Path, model: type[Model]) -> Model:
-        return validated(model, atomic.parse_object(read_bytes(path, "The file does not exist"), path), path)
-
-    def _load_result(self, kind: str, job: Job) -> RunResult | None:
-        path = self._result_file(kind, job)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        result = validated(RunResult, atomic.unseal(data, path), path)
-        if (result.iteration, result.scaffold_id, result.run_type) != (job.iteration, job.scaffold_id, job.run_type):
-            raise CorruptFile(f"{path} is the result of {result.job}: it was moved here. Remove it.")
-        return result
+def _on_engine_host(directory: Path) -> Path:
+    settings = get_settings()
+    return moved(directory, settings.data_dir, settings.host_data_dir)
 
 
 def _iteration(value: int) -> str:

@@ -31,6 +31,13 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def _section(title: str, text: str) -> str:
+    """A titled block of text, cut where it is very long."""
+    cut = text[:_LONGEST_SECTION]
+    left_out = f"\n[{len(text) - len(cut)} more characters]" if len(cut) < len(text) else ""
+    return f"--- {title}\n{printable(cut)}{left_out}\n"
+
+
 class Ending:
     """Tells from a log, piece by piece as it grows, whether its last attempt has ended. Looks at each piece once."""
 
@@ -59,9 +66,8 @@ class RunLog:
     def start(self, job: Job, attempt: int, worker: str, model: str, input_string: str) -> None:
         """The header, and what the scaffold is given."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._write(f"\n{_STARTED}{job}\n=== attempt {attempt} on {worker}, model {model or 'none'}, {now}\n")
-        self.section("input", input_string)
-        self._write("--- output\n")
+        header = f"\n{_STARTED}{job}\n=== attempt {attempt} on {worker}, model {model or 'none'}, {now}\n"
+        self._write(header + _section("input", input_string) + "--- output\n")
 
     def output(self, text: str) -> None:
         """Printed text, as it comes."""
@@ -74,22 +80,20 @@ class RunLog:
 
     def section(self, title: str, text: str) -> None:
         """A titled block of text."""
-        cut = text[:_LONGEST_SECTION]
-        left_out = f"\n[{len(text) - len(cut)} more characters]" if len(cut) < len(text) else ""
-        self._write(("" if self._at_line_start else "\n") + f"--- {title}\n{printable(cut)}{left_out}\n")
+        self._write(("" if self._at_line_start else "\n") + _section(title, text))
 
     def finish(self, result: RunResult) -> None:
         """Error, answer, feedback and the closing line with status, score and seconds."""
-        if result.error_message:
-            self.section("error", result.error_message)
-        if result.output is not None:
-            self.section("answer", result.output)
-        if result.feedback:
-            self.section("feedback", result.feedback)
+        parts = (
+            ("error", result.error_message or None),
+            ("answer", result.output),
+            ("feedback", result.feedback or None),
+        )
+        sections = "".join(_section(title, text) for title, text in parts if text is not None)
         score = "no score" if result.score is None else f"score {result.score:g}"
         self._write(
             ("" if self._at_line_start else "\n")
-            + f"{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n"
+            + f"{sections}{_FINISHED}{result.status}, {score}, {result.execution_time:.2f} s\n"
         )
 
     def abandon(self, reason: str) -> None:

@@ -15,16 +15,28 @@ from shared.errors import UsageError
 class Settings(BaseSettings):
     """Scaffoldry's settings on this host."""
 
-    model_config = SettingsConfigDict(env_prefix="SCAFFOLDRY_", env_file=".env", extra="ignore", frozen=True)
+    # A variable that is set to nothing is not set: compose files pass on what may be missing in that way.
+    model_config = SettingsConfigDict(
+        env_prefix="SCAFFOLDRY_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
 
     broker_url: str | None = None
     """Redis URL; None: each ``run`` brings a worker of its own, and no server is needed."""
+    broker_ca: Path | None = None
+    """The certificate authority that a ``rediss://`` broker's certificate is checked against; None: the system's."""
+    visibility_timeout: float = Field(default=24 * 3600.0, ge=1.0)
+    """Seconds after which Redis hands out a job again that was taken and not answered. The smallest value of all who
+    use the broker holds. A run that is still under way then is not made twice."""
     data_dir: Path = Path("experiments")
     """The folder that holds the experiments, on the volume all hosts share."""
+    host_data_dir: Path | None = None
+    """``data_dir`` as the Docker engine's host calls it; None: the same path, or found out by the worker."""
     cache_dir: Path = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scaffoldry"
     """Model weights, logs of local servers and the like; this host's own."""
     socket_dir: Path | None = None
-    """Where gateway sockets are made; the Docker daemon must see it under the same path. None: the system's /tmp."""
+    """Where gateway sockets are made; None: the system's /tmp."""
+    host_socket_dir: Path | None = None
+    """``socket_dir`` as the Docker engine's host calls it; None: the same path, or found out by the worker."""
     concurrency: int = Field(default=2 * (os.cpu_count() or 1), ge=1, le=1024)
     """Runs at once in one worker; twice the processors, because runs wait for their model most of the time."""
     local_threads: int = Field(default=max(1, (os.cpu_count() or 1) // 2), ge=1, le=1024)
@@ -38,8 +50,20 @@ class Settings(BaseSettings):
     log_level: str = "warning"
     debug: bool = False
     """Show the traceback of an error that should not happen."""
+    command: str | None = None
+    """What users type to start ``scaffoldry``, for the commands that are printed; None: it is found out."""
     openai_base_url: str | None = None
     anthropic_base_url: str | None = None
+    flower_url: str | None = None
+    """Where users find Flower, for the links that are printed."""
+    flower_user: str = "scaffoldry"
+    """Who logs in at Flower's page ..."""
+    flower_login: SecretStr | None = None
+    """... and with which password."""
+    flower_no_login: bool = False
+    """Let everyone see Flower's page who reaches it."""
+    metrics_address: str = "127.0.0.1"
+    """Where `--metrics-port` listens."""
 
 
 _overrides: list[Settings] = []

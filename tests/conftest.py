@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -26,9 +27,49 @@ def dataset(published: str, own: str) -> Path:
     return DATA / published if (DATA / published).is_file() else Path(__file__).parent / "data" / own
 
 
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of that address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+LONGEST = (
+    "test_gsm8k.py",
+    "test_hosts.py",
+    "test_humaneval.py",
+    "test_loop.py",
+    "test_compose.py",
+    "test_bad_input.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that nothing waits for it at the end."""
-    items.sort(key=lambda item: item.path.name not in ("test_gsm8k.py", "test_humaneval.py"))
+    """The longest first, so that nothing waits for them at the end."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that is skipped has failed: the suite never passes by leaving things out."""
+    return _failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So has a whole module that is."""
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"Nothing may be skipped here: have it fail with what it lacks, or mark it. {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +78,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = shutil.which("redis-server")
     if server is None:
         pytest.fail("There is no redis-server on this machine; install it with: scripts/redis.sh")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("redis")
     process = subprocess.Popen(
         [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
@@ -79,7 +118,11 @@ def _wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see no SCAFFOLDRY_* variable and no key of the machine they run on."""
+    """Tests see no SCAFFOLDRY_* variable and no key of the machine they run on, nor the checkout's ``.env``."""
+    from shared.settings import Settings, get_settings
+
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    get_settings.cache_clear()
     for name in list(os.environ):
         if name.startswith("SCAFFOLDRY_") or name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
             monkeypatch.delenv(name)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.dispatch import JobQueue
 from coordinator.experiment import Prepared, create
+from coordinator.job_queue import JobQueue
 from coordinator.loop import Loop
 from coordinator.proposers import Draft, Order, Proposer
 from coordinator.report.base import Reporter, Summary
@@ -113,9 +113,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
 class WorkerQueue(JobQueue):
     """A worker in this process. Refuses jobs that no plan on the disk has."""
 
-    def __init__(self, files: ExperimentFileManager, event: Event = nothing) -> None:
+    def __init__(self, files: ExperimentFileManager, event: Event = nothing, session: int = 1) -> None:
         self.files = files
         self.event = event
+        self.session = session
         self.ran: list[Job] = []
         self.waiting: list[tuple[Job, int]] = []
         self.fail: Callable[[Job], bool] = lambda job: False
@@ -138,7 +139,7 @@ class WorkerQueue(JobQueue):
             return [(job, attempt, Receipt(status=Status.INFRA_ERROR, error_message="The engine went away."))]
         if not self.files.is_committed(job):
             self.ran.append(job)
-        receipt = Receipt.of(run_job(self.files, job, attempt, "w"))
+        receipt = Receipt.of(run_job(self.files, job, attempt, "w", self.session))
         self.event("receive")
         return [(job, attempt, receipt)]
 
@@ -281,8 +282,9 @@ class Session:
 
     def __init__(self, files: ExperimentFileManager, proposer: Proposer | None, event: Event = nothing) -> None:
         self.talk = Talk()
-        self.queue = WorkerQueue(files, event)
-        self.loop = Loop(files, self.queue, self.talk, proposer)
+        session = files.begin()
+        self.queue = WorkerQueue(files, event, session)
+        self.loop = Loop(files, self.queue, self.talk, proposer, session=session)
 
     def run(self) -> list[Details]:
         """The details of all iterations."""

@@ -1,4 +1,4 @@
-"""The worker's commands: ``python -m worker run|check|ask|surroundings|doctor|image|models|score``.
+"""The worker's commands: ``python -m worker run|drain|check|ask|surroundings|doctor|image|models|score``.
 
 ``scaffoldry`` calls them.
 """
@@ -27,11 +27,20 @@ def run(
     concurrency: Annotated[int | None, typer.Option(min=1)] = None,
     sandbox: str = "docker",
     parent: Annotated[int | None, typer.Option(help="Stop when this process, which started us, is gone.")] = None,
+    trouble: Annotated[Path | None, typer.Option(help="Write there why no job is taken at present.")] = None,
 ) -> None:
     """Serve jobs from the broker of SCAFFOLDRY_BROKER_URL."""
     from worker.service import serve
 
-    serve(name, concurrency, sandbox, parent)
+    serve(name, concurrency, sandbox, parent, trouble)
+
+
+@app.command()
+def drain(name: str | None = None) -> None:
+    """Have the workers of that name on this host finish what they run and leave; wait until they have."""
+    from worker.drain import drain as drain_workers
+
+    drain_workers(name, say)
 
 
 @app.command()

@@ -1,9 +1,8 @@
 """One try at a job: what is run, how, and under whose name."""
 
-import hashlib
-
 from pydantic import Field
 
+from shared.job_key import repeat_seed
 from shared.model_names import MOCK_MODEL
 from shared.models import ExperimentSpec, Job, Labels, ModelSpec
 from shared.models.base import Frozen
@@ -46,13 +45,3 @@ def attempt_at(job: Job, number: int, worker: str, spec: ExperimentSpec, repeat:
         return attempt
     limits = {"model": MOCK_MODEL, "timeout": min(spec.executor.timeout, TRIAL_TIMEOUT)}
     return attempt.model_copy(update={"executor": spec.executor.model_copy(update=limits), "budget": BudgetSpec()})
-
-
-def repeat_seed(seed: int, repeat: int) -> int:
-    """The seed that a repeat of an example asks its model with: ``seed`` the first time, then others far from it.
-
-    Not ``seed + repeat``: an experiment with the next seed would share all repeats but one with this one.
-    """
-    if not repeat:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}:{repeat}".encode()).digest()[:4], "big") >> 1

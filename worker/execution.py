@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 
 from shared.budget import Budget
-from shared.errors import InfraError, OutOfBudget, ScaffoldryError
+from shared.drafts import Draft
+from shared.error_words import describe
+from shared.errors import HostTrouble, InfraError, OutOfBudget, ScaffoldryError, Superseded
 from shared.file_manager import ExperimentFileManager
+from shared.job_key import JobKeys
 from shared.model_names import ModelRef, parse_model
 from shared.models import (
     Example,
+    ExperimentMetadata,
     ExperimentSpec,
     Job,
     Labels,
@@ -24,6 +28,7 @@ from shared.models import (
     Usage,
 )
 from shared.models.ids import PREFLIGHT, check_iteration, check_run_type, split_of
+from shared.models.result import without_paths
 from shared.models.spec import ExecutorSpec
 from shared.run_log import RunLog
 from shared.scorers import build_scorer
@@ -35,6 +40,7 @@ from worker.programs import run_program
 from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
 from worker.scoring import Scored, score_outcome
+from worker.volume import docker_gateway_dir, use_host_paths
 
 
 def execute_scaffold(
@@ -72,7 +78,7 @@ def execute_scaffold(
         models = {}
     attempt = Attempt(
         job=Job(experiment=file_manager.name, iteration=iteration, scaffold_id=scaffold_id, run_type=run_type),
-        # Not a worker's name: a worker that starts reaps the containers of its own.
+        # Not a worker's name: what is asked of the containers of a worker is not about these.
         worker=f"{get_settings().worker_name}.by-hand.{os.getpid()}",
         executor=ExecutorSpec(model=model, timeout=timeout),
         models=models,
@@ -83,45 +89,76 @@ def execute_scaffold(
     started = datetime.now(UTC)
     with file_manager.open_log(iteration, scaffold_id, run_type) as log:
         log.start(attempt.job, attempt.number, attempt.worker, model, input_string)
-        outcome, usage = run_sandboxed(file_manager, attempt, input_string, sandbox, log)
+        try:
+            outcome, usage = run_sandboxed(file_manager, attempt, input_string, sandbox, log)
+        except HostTrouble as error:
+            return ScaffoldExecutionResult(**_our_failure(error).model_dump())
         unscored = Scored(status=outcome.status, score=None, error_message=outcome.error_message)
         log.finish(_result(attempt, "-", outcome, usage, unscored, started))
     sandbox.settle()
     return ScaffoldExecutionResult(**outcome.model_dump())
 
 
-def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: str) -> RunResult:
+def run_job(file_manager: ExperimentFileManager, job: Job, number: int, worker: str, session: int = 1) -> RunResult:
     """Run a job, score it and commit the result; the committed result, whoever committed it first.
 
-    A result whose status is ``infra_error`` is not committed. Raises ScaffoldryError or OSError where the job cannot
-    even be looked up (no such plan or scaffold on this host's volume). Raises OutOfBudget where the experiment's budget
-    does not let it start, or refused one of its calls: that says nothing of the program, and nothing is committed.
+    ``number`` and ``session`` say which attempt it is. A result whose status is ``infra_error`` is not committed.
+    Raises ScaffoldryError or OSError where the job cannot even be looked up (no such plan or scaffold on this host's
+    volume). Raises OutOfBudget where the experiment's budget does not let it start, or refused one of its calls,
+    Superseded where the attempt was given up before it was done, and HostTrouble where the host lost the run: that says
+    nothing of the program, and nothing is committed.
     """
     committed = file_manager.load_result(job)
     if committed is not None:
         return committed
-    spec = _spec(file_manager)
-    _check_budget(file_manager, spec)
-    example = file_manager.load_plan(job.iteration).runs[job.run_type]
-    sandbox = sandbox_named(spec.sandbox)
-    attempt = attempt_at(job, number, worker, spec, example.repeat)
+    metadata = _metadata(file_manager)
+    _check_budget(file_manager, metadata.spec)
+    example = file_manager.load_example(job)
+    sandbox = sandbox_named(metadata.spec.sandbox)
+    attempt = attempt_at(job, number, worker, metadata.spec, example.repeat)
     started = datetime.now(UTC)
-    with file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log:
+    with (
+        file_manager.begin_attempt(job, number, session) as draft,
+        file_manager.open_log(job.iteration, job.scaffold_id, job.run_type) as log,
+    ):
         log.start(job, number, worker, attempt.executor.model, example.input)
         outcome, usage = run_sandboxed(file_manager, attempt, example.input, sandbox, log)
-        scored = _scored(file_manager, attempt, outcome, example)
-        result = _result(attempt, example.id, outcome, usage, scored, started)
+        scored = _scored(file_manager, attempt, outcome, example, log)
+        key = _job_keys(file_manager).of(file_manager.scaffold_digest(job.scaffold_id), example, job.run_type)
+        result = _result(attempt, example.id, outcome, usage, scored, started, key)
         log.finish(result)
-    if not result.status.counts or file_manager.commit_result(result):
-        return result
+        if not result.status.counts or _committed(draft, result, log):
+            return result
     return file_manager.load_result(job) or result
 
 
-def _scored(file_manager: ExperimentFileManager, attempt: Attempt, outcome: RunOutcome, example: Example) -> Scored:
+def _committed(draft: Draft, result: RunResult, log: RunLog) -> bool:
+    """Whether the result is the one that counts; if it is not, its log says so. Raises Superseded, OSError."""
+    try:
+        first = draft.commit(result)
+    except Superseded as error:
+        log.abandon(str(error))
+        raise
+    except OSError as error:
+        with suppress(OSError):  # what it does not take either is no matter
+            log.abandon(f"The result could not be committed: {without_paths(describe(error)[0])}")
+        raise
+    if not first:
+        log.abandon("The run was done twice, and the other result was there first.")
+    return first
+
+
+def _scored(
+    file_manager: ExperimentFileManager, attempt: Attempt, outcome: RunOutcome, example: Example, log: RunLog
+) -> Scored:
+    """What the scorer says. Raises HostTrouble where the host lost a program of the scorer's; the log says so."""
     if split_of(attempt.job.run_type) == PREFLIGHT:
         return Scored(status=outcome.status, score=None, error_message=outcome.error_message)
     try:
         return score_outcome(experiment_scorer(file_manager, attempt.worker), outcome, example)
+    except HostTrouble as error:
+        log.abandon(str(error))
+        raise
     except InfraError as error:
         return Scored(status=Status.INFRA_ERROR, score=None, error_message=str(error))
 
@@ -136,9 +173,9 @@ def _check_budget(file_manager: ExperimentFileManager, spec: ExperimentSpec) -> 
 def run_sandboxed(
     file_manager: ExperimentFileManager, attempt: Attempt, input_string: str, sandbox: Sandbox, log: RunLog
 ) -> tuple[RunOutcome, Usage]:
-    """Run the program with its gateway open; what it did, and what it asked of its model. Never raises InfraError.
+    """Run the program with its gateway open; what it did, and what it asked of its model. An InfraError is an outcome.
 
-    Raises OutOfBudget where a call was refused for the experiment's budget.
+    Raises OutOfBudget where a call was refused for the experiment's budget, HostTrouble where the host lost the run.
     """
     directory = file_manager.get_docker_scaffold_dir(attempt.job.scaffold_id)
     mount = ScaffoldMount(scaffold_id=attempt.job.scaffold_id, directory=directory)
@@ -148,7 +185,7 @@ def run_sandboxed(
             request = RunRequest(
                 input_string=input_string,
                 model=attempt.executor.model if gateway else "",
-                gateway_dir=gateway.directory if gateway else None,
+                gateway_dir=docker_gateway_dir(gateway.directory) if gateway else None,
             )
             with sandbox.open(mount, limits, attempt.labels) as session:
                 outcome = session.run(request, on_output=log.output)
@@ -157,11 +194,15 @@ def run_sandboxed(
             if gateway.experiment_budget_exceeded:
                 raise OutOfBudget(gateway.experiment_budget_exceeded)
             return with_gateway_verdict(outcome, gateway), gateway.usage()
-    except OutOfBudget as error:
+    except (OutOfBudget, HostTrouble) as error:
         log.abandon(str(error))
         raise
     except (ScaffoldryError, OSError) as error:
-        return RunOutcome(status=Status.INFRA_ERROR, error_message=str(error)), Usage()
+        return _our_failure(error), Usage()
+
+
+def _our_failure(error: Exception) -> RunOutcome:
+    return RunOutcome(status=Status.INFRA_ERROR, error_message=str(error))
 
 
 def with_gateway_verdict(outcome: RunOutcome, gateway: Gateway) -> RunOutcome:
@@ -215,9 +256,10 @@ _sandboxes: dict[str, Sandbox] = {}
 
 
 def sandbox_named(name: str) -> Sandbox:
-    """This process's sandbox of that name, with its connections."""
+    """This process's sandbox of that name, with its connections; directories have the names that it has for them."""
     if name not in _sandboxes:
         _sandboxes[name] = build_sandbox(name)
+        use_host_paths(_sandboxes[name])
     return _sandboxes[name]
 
 
@@ -228,30 +270,42 @@ def settle_sandboxes() -> None:
 
 
 @lru_cache(maxsize=16)
-def _spec(file_manager: ExperimentFileManager) -> ExperimentSpec:
-    # A spec never changes once its experiment has begun.
-    return file_manager.load_metadata().spec
+def _metadata(file_manager: ExperimentFileManager) -> ExperimentMetadata:
+    # It never changes once its experiment has begun.
+    return file_manager.load_metadata()
+
+
+@lru_cache(maxsize=16)
+def _job_keys(file_manager: ExperimentFileManager) -> JobKeys:
+    return JobKeys(_metadata(file_manager))
 
 
 def experiment_scorer(file_manager: ExperimentFileManager, worker: str) -> Scorer:
     """The experiment's scorer, with a sandbox for programs it has to run. Raises SpecError, UnknownName."""
-    module, colon, _ = _spec(file_manager).scorer.name.partition(":")
+    module, colon, _ = _metadata(file_manager).spec.scorer.name.partition(":")
     # Read each time: ``scaffoldry score`` may have put a mended one in its place since the last run.
     return _scorer(file_manager, worker, file_manager.load_scorer(module) if colon else None)
 
 
 @lru_cache(maxsize=16)
 def _scorer(file_manager: ExperimentFileManager, worker: str, source: str | None) -> Scorer:
-    spec = _spec(file_manager)
+    spec = _metadata(file_manager).spec
     labels = Labels(experiment=file_manager.name, job="scorer", worker=worker)
     runner = partial(run_program, sandbox_named(spec.sandbox), labels)
     return build_scorer(spec.scorer, run_program=runner, module_source=source)
 
 
 def _result(
-    attempt: Attempt, example_id: str, outcome: RunOutcome, usage: Usage, scored: Scored, started: datetime
+    attempt: Attempt,
+    example_id: str,
+    outcome: RunOutcome,
+    usage: Usage,
+    scored: Scored,
+    started: datetime,
+    key: str | None = None,
 ) -> RunResult:
     return RunResult(
+        key=key,
         **attempt.job.model_dump(),
         example_id=example_id,
         status=scored.status,

@@ -9,7 +9,7 @@ from shared.models import Example, RunOutcome, RunResult, Status
 from shared.models.base import Frozen
 from shared.models.ids import PREFLIGHT, split_of
 from shared.scorers.base import Scorer
-from shared.settings import override_settings
+from shared.settings import get_settings, override_settings
 from worker.execution import experiment_scorer
 from worker.scoring import score_outcome
 
@@ -29,7 +29,9 @@ def rescore(directory: Path) -> Rescored:
     NotAnExperiment, CorruptFile, SpecError, InfraError.
     """
     files = ExperimentFileManager.open(directory)
-    settings = override_settings(data_dir=directory.absolute().parent)
+    settings, data_dir = get_settings(), directory.absolute().parent
+    host_data_dir = settings.host_data_dir if data_dir == settings.data_dir.absolute() else None
+    settings = override_settings(data_dir=data_dir, host_data_dir=host_data_dir)
     scorer = experiment_scorer(files, f"{settings.worker_name}.score.{os.getpid()}")
     seen = changed = errors = 0
     for iteration in files.plan_iterations():

@@ -3,38 +3,57 @@
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import structlog
 from billiard.process import active_children
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
-from filelock import FileLock, Timeout
+from celery.utils.log import mlevel
 
-from shared.errors import UsageError
-from shared.models.ids import check_worker_name
-from shared.queue import app, check_broker, remove_folder, without_password
+from shared.errors import ScaffoldryError, UsageError
+from shared.log import log
+from shared.maker import is_running
+from shared.models.worker_state import node_name
+from shared.queue import app, check_broker, job_queue, puts_back, remove_folder, use_queue, without_password
 from shared.settings import Settings, get_settings, override_settings
-from worker.gateway.socket_dir import remove_stray_sockets
+from shared.volume import remove_stray_mount_probes, volume_id
+from worker.cancelling import look_for_marks
+from worker.draining import drain_on_sigterm
+from worker.inheritance import leave_connections
+from worker.leftovers import pool_folder, remove_leftovers
+from worker.names import answers, own_name, refuse_taken
+from worker.orphans import leave_an_heir, mind_children
+from worker.pausing import pause_in_trouble
+from worker.sandbox.base import Sandbox
 from worker.sandbox.registry import build_sandbox
+from worker.volume import check_data_dir, check_mounts, use_host_paths
+from worker.watchdog import watch_over
 
-log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 _COLD_SECONDS = 15.0
 """Seconds a cold shutdown may take."""
+_KILL_SECONDS = 3.0
+"""Seconds a killed process may take to be gone."""
 
 
-def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: int | None) -> None:
+def serve(
+    name: str | None, concurrency: int | None, sandbox_name: str, parent: int | None, trouble: Path | None = None
+) -> None:
     """Serve jobs until told to stop: SIGTERM or one Ctrl-C ends after the running jobs, SIGQUIT or a second at once.
 
-    ``parent``: stop when that process, which started this one, is gone. Raises UsageError without a broker,
-    BrokerUnavailable, SandboxUnavailable.
+    ``parent``: stop when that process, which started this one, is gone. ``trouble``: a file that says why no job is
+    taken at present. Raises UsageError without a broker or where the name is another's, BrokerUnavailable,
+    SandboxUnavailable, VolumeUnavailable.
     """
     settings = get_settings()
     if settings.broker_url is None:
@@ -42,34 +61,69 @@ def serve(name: str | None, concurrency: int | None, sandbox_name: str, parent: 
     if parent is not None:
         _die_with(parent)
         warnings.simplefilter("ignore", SecurityWarning)  # Celery's about root, which is the user's own choice
-    check_broker(app, without_password(settings.broker_url))
+    check_broker(app, without_password(settings.broker_url), takes_jobs=True)
     sandbox = build_sandbox(sandbox_name)
     sandbox.check()
+    check_data_dir(settings.data_dir.absolute())
+    use_queue(app, job_queue(volume_id(settings.data_dir), sandbox_name))
     with own_name(settings.worker_name if name is None else name) as worker:
+        use_host_paths(sandbox)
         settings = override_settings(
             worker_name=worker, concurrency=concurrency or settings.concurrency, sandbox=sandbox_name
         )
+        _check_surroundings(sandbox, worker, alone=parent is not None)
         reaped = sandbox.reap(worker)
-        remove_stray_sockets(settings.socket_dir)
+        remove_leftovers(worker, settings.socket_dir, own=True)
+        remove_stray_mount_probes(settings.data_dir, worker)
         if reaped:
             log.warning("removed what an earlier worker of this name left behind", action="reaped", containers=reaped)
 
         def clear() -> None:
-            sandbox.reap(worker)
+            _reap(sandbox, worker, settings.socket_dir, own=True)
             if parent is not None and os.getppid() != parent:
                 remove_folder(settings.broker_url or "")  # nobody else is left to do it
 
+        leave_connections()
+        reap_orphans = partial(_reap, sandbox, worker, settings.socket_dir)
+        release_heir = leave_an_heir(reap_orphans)
         _end_at_last(clear, parent)
+        if parent is None:  # a session's own has nothing left to take when it is told to end
+            drain_on_sigterm()
+            watch_over(lambda: _begin_anew(clear))
+            look_for_marks()
+        pause_in_trouble(trouble)
+        mind_children(reap_orphans)
+        puts_back(app)
         try:
-            app.worker_main(_arguments(worker, settings, quiet=parent is not None))
+            with pool_folder(worker):
+                raise SystemExit(_celery(worker, settings, quiet=parent is not None))
         finally:
             clear()
+            release_heir()
+
+
+def _check_surroundings(sandbox: Sandbox, worker: str, alone: bool) -> None:
+    """Raise where the engine sees other directories, or another worker has the name; both are asked at once.
+
+    ``alone``: nobody else is on the broker. To be called before anything is reaped: it may be the name's owner's.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        taken = None if alone else aside.submit(answers, worker)
+        check_mounts(sandbox, worker)
+        if taken is not None and taken.result():
+            raise refuse_taken(worker)
 
 
 def reap(name: str | None, sandbox_name: str) -> int:
-    """Remove what a worker of that name, which is gone, left behind; how many containers there were."""
+    """Remove what a worker of that name, which is gone with its children, left behind; how many containers."""
     with own_name(get_settings().worker_name if name is None else name) as worker:
-        return build_sandbox(sandbox_name).reap(worker)
+        return _reap(build_sandbox(sandbox_name), worker, get_settings().socket_dir)
+
+
+def _reap(sandbox: Sandbox, worker: str, socket_dir: Path | None, own: bool = False) -> int:
+    """``Sandbox.reap``, and before that, for which no engine is needed, the folders that nobody has any more."""
+    remove_leftovers(worker, socket_dir)  # this process's own are in use for as long as it lives
+    return sandbox.reap(worker, own)
 
 
 def _end_at_last(clear: Callable[[], None], parent: int | None) -> None:
@@ -83,11 +137,12 @@ def _end_at_last(clear: Callable[[], None], parent: int | None) -> None:
     def end() -> None:
         time.sleep(_COLD_SECONDS)
         try:
+            # First the pool: a child that lived on while its program is killed would take that for the program's doing.
+            _kill_pool()
             clear()
         finally:
-            for pid in (*(child.pid for child in active_children() if child.pid), os.getpid()):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill_pool()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def wrap(**_: object) -> None:
         celerys: Any = signal.getsignal(signal.SIGQUIT)
@@ -108,43 +163,44 @@ def _end_at_last(clear: Callable[[], None], parent: int | None) -> None:
         threading.Thread(target=mind_parent, name="mind-parent", daemon=True).start()
 
 
-def _arguments(worker: str, settings: Settings, quiet: bool) -> list[str]:
-    return [
-        *(["--quiet"] if quiet else []),  # no banner: whoever started us shows our last lines where we fail
-        "worker",
-        f"--hostname=worker@{worker}",
-        f"--concurrency={settings.concurrency}",
-        f"--loglevel={settings.log_level}",
-        "--pool=prefork",
-        "--without-gossip",
-        "--without-mingle",
-        "--include=worker.tasks,worker.probe",
-    ]
+def _begin_anew(clear: Callable[[], None]) -> None:
+    """Replace this process by what it was started as; what it ran is gone, and its name is its own again."""
+    try:
+        _kill_pool()
+        clear()
+    except (ScaffoldryError, OSError) as error:
+        log.warning("could not clear up before beginning anew", action="reap_failed", error=str(error))
+    finally:
+        _kill_pool()  # Celery's loop, where it turns, has put others in their place
+        os.execv(sys.executable, sys.orig_argv)  # closes what it holds: its connections and the lock on its name
 
 
-@contextmanager
-def own_name(name: str) -> Iterator[str]:
-    """``name``, or ``name-2``, ``name-3``, ... where other workers of this host have it; held while in the context.
+def _kill_pool() -> None:
+    """Return once they are gone, or some seconds later: what they left is theirs for as long as they live."""
+    pids = [child.pid for child in active_children() if child.pid]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _KILL_SECONDS
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
-    The name is what strays are found by, so two living workers must never share one, and a restarted worker should
-    get its old one back. Raises InvalidId for what is no worker's name.
-    """
-    check_worker_name(name)
-    folder = get_settings().cache_dir / "workers"
-    folder.mkdir(parents=True, exist_ok=True)
-    for count in range(1, 1000):
-        candidate = name if count == 1 else f"{name}-{count}"
-        lock = FileLock(folder / f"{candidate}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            continue
-        try:
-            yield candidate
-        finally:
-            lock.release()
-        return
-    raise UsageError(f"A thousand workers named {name} run on this host already; give this one a --name.")
+
+def _celery(worker: str, settings: Settings, quiet: bool) -> int:
+    """Run Celery's worker to its end; its exit code. (Its command line takes a quarter of a second more to import.)"""
+    celery_worker: Any = app.Worker(
+        hostname=node_name(worker),
+        concurrency=settings.concurrency,
+        loglevel=mlevel(settings.log_level),
+        pool_cls="prefork",
+        consumer_cls="worker.consumer:Consumer",
+        without_gossip=True,
+        without_mingle=True,
+        include=["worker.tasks", "worker.probe"],
+        quiet=quiet,  # no banner: whoever started us shows our last lines where we fail
+    )
+    celery_worker.start()
+    return int(celery_worker.exitcode or 0)
 
 
 def _die_with(parent: int) -> None:

@@ -8,6 +8,7 @@ from shared.models.surroundings import Interior
 from shared.settings import get_settings
 from worker.programs import run_program
 from worker.sandbox.registry import build_sandbox
+from worker.volume import use_host_paths
 
 _TIMEOUT = 60.0
 
@@ -41,6 +42,7 @@ def look_around(sandbox_name: str) -> Interior:
     sandbox.check()
     if not sandbox.uses_gateway:
         return Interior(python=platform.python_version())  # nothing is ever run there
+    use_host_paths(sandbox)
     labels = Labels(job="surroundings", worker=get_settings().worker_name)
     outcome = run_program(sandbox, labels, LOOK, "", _TIMEOUT)
     sandbox.settle()

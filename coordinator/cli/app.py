@@ -8,6 +8,7 @@ import typer
 from coordinator.cli.cancel import cancel
 from coordinator.cli.diff import diff
 from coordinator.cli.doctor import doctor
+from coordinator.cli.flower import flower
 from coordinator.cli.guard import guarded
 from coordinator.cli.image import image_build, image_info
 from coordinator.cli.logs import logs
@@ -16,9 +17,12 @@ from coordinator.cli.models import models_list, models_pull
 from coordinator.cli.report import report
 from coordinator.cli.run import resume, run
 from coordinator.cli.score import score
+from coordinator.cli.selftest import selftest
 from coordinator.cli.show import show
 from coordinator.cli.tree import tree
+from coordinator.cli.verify import verify
 from coordinator.cli.worker import worker
+from coordinator.cli.workers import workers
 
 EPILOG = (
     "Exit codes: 0 complete; 1 finished with runs that were given up or that the scorer failed on; 2 usage; "
@@ -32,7 +36,8 @@ def make_app() -> typer.Typer:
         "Evaluate LLM scaffolds: untrusted programs, in containers, at scale, with numbers that hold.", epilog=EPILOG
     )
     app.callback()(_version)
-    for command in (run, resume, worker, ls, show, diff, tree, logs, score, cancel, report, doctor):
+    looking, minding = (ls, show, diff, tree, logs), (verify, flower, doctor, selftest)
+    for command in (run, resume, worker, workers, *looking, score, cancel, report, *minding):
         _add(app, command.__name__, command)
     image = _group("The image that scaffolds run in.")
     _add(image, "build", image_build)

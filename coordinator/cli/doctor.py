@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong on this machine, and the fix of each."""
+"""``doctor``: what is wrong on this machine and at the workers, and the fix of each."""
 
 import json
 import sys
@@ -18,10 +18,11 @@ MARKS = {True: "ok", False: "FAILED", None: "?"}
 
 
 def doctor(broker_url: BrokerUrl = None, data_dir: DataDir = None, as_json: AsJson = False) -> int:
-    """Say what is wrong here, and how to mend it.
+    """Say what is wrong here and at the workers, and how to mend it.
 
     Checks Python, the data directory, Docker, the sandbox image, models and keys, the broker, and that each worker
-    answers and shares the data directory. Exits with 3 where a check fails.
+    answers and shares the data directory; each says how its own Docker, image, models and keys are. Exits with 3
+    where a check fails.
     """
     from coordinator.report.json_report import json_line
     from coordinator.report.words import plural

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The experiment's directory.", show_default=False)]
+# Not asked by typer whether it may be read: the file manager's own refusal says what to do.
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The experiment's directory.", readable=False, show_default=False)
+]
 ScaffoldIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The scaffold's id.", show_default=False)]
 AsJson = Annotated[
     bool, typer.Option("--json", envvar="SCAFFOLDRY_JSON", help="One JSON object a line.", show_default=False)
@@ -44,7 +47,18 @@ NoWait = Annotated[
     typer.Option(
         "--no-wait",
         envvar="SCAFFOLDRY_NO_WAIT",
-        help="Exit with 3 where no worker listens, rather than wait for one.",
+        help="Exit with 3 where no worker can serve, rather than wait for one.",
+        show_default=False,
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        envvar="SCAFFOLDRY_METRICS_PORT",
+        min=0,
+        max=65535,
+        metavar="N",
+        help="Show Prometheus metrics on that port; 0 chooses one.",
         show_default=False,
     ),
 ]

@@ -15,6 +15,7 @@ from coordinator.cli.options import (
     Concurrency,
     DataDir,
     Directory,
+    MetricsPort,
     NoWait,
     broker_url_or_set,
     concurrency_or_set,
@@ -23,7 +24,10 @@ from coordinator.cli.options import (
 from shared.errors import ScaffoldryError
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from coordinator.experiment import Prepared
+    from coordinator.report.base import Reporter
     from shared.file_manager import ExperimentFileManager
     from shared.models import ExperimentSpec, ImageInfo
 
@@ -69,11 +73,13 @@ def run(
     data_dir: DataDir = None,
     concurrency: Concurrency = None,
     no_wait: NoWait = False,
+    metrics_port: MetricsPort = None,
     as_json: AsJson = False,
 ) -> int:
     """Run an experiment from its spec to its scores."""
     with interruptible():
         from coordinator.experiment import create, prepare
+        from coordinator.monitoring.metrics_page import metrics_page
 
         prepared = prepare(spec, tuple(set_ or ()), name)
         for warning in prepared.warnings:
@@ -83,9 +89,12 @@ def run(
             return 0
         url = broker_url_or_set(broker_url)
         image = _check_machine(prepared.loaded.spec, url)
-        files = create(prepared, data_dir_or_set(data_dir), image)
-        del prepared  # its datasets would lie in memory for as long as the run lasts
-        return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
+        with metrics_page(metrics_port) as metrics:
+            folder = data_dir_or_set(data_dir)
+            files = create(prepared, folder, image)
+            del prepared  # its datasets would lie in memory for as long as the run lasts
+            with files.conductor_lock().held():
+                return _conduct(files, folder, url, concurrency_or_set(concurrency), not no_wait, metrics, as_json)
 
 
 def resume(
@@ -102,17 +111,39 @@ def resume(
     broker_url: BrokerUrl = None,
     concurrency: Concurrency = None,
     no_wait: NoWait = False,
+    metrics_port: MetricsPort = None,
     as_json: AsJson = False,
 ) -> int:
     """Go on with an experiment where it stopped. No finished run is repeated."""
     with interruptible():
-        from coordinator.experiment import open_for_resume
+        from coordinator.monitoring.metrics_page import metrics_page
 
-        files = open_for_resume(directory, ignore_spec_change)
         url = broker_url_or_set(broker_url)
-        with _telling_where(files):
-            _check_machine(files.load_metadata().spec, url)
-        return _conduct(files, url, concurrency_or_set(concurrency), wait=not no_wait, as_json=as_json)
+        with _admitted(directory, ignore_spec_change) as files:
+            with _telling_where(files):
+                _check_machine(files.load_metadata().spec, url)
+            folder = directory.absolute().parent
+            with metrics_page(metrics_port) as metrics:
+                return _conduct(files, folder, url, concurrency_or_set(concurrency), not no_wait, metrics, as_json)
+
+
+@contextmanager
+def _admitted(directory: Path, ignore_spec_change: bool) -> "Iterator[ExperimentFileManager]":
+    """The experiment, if it is whole, its spec unchanged and no other coordinator at it; ours while in the context.
+
+    Where it is not, nothing was changed.
+    """
+    from coordinator.experiment import open_for_resume
+    from coordinator.verify import admit, set_aside
+    from shared.file_manager import ExperimentFileManager
+
+    files = ExperimentFileManager.open(directory)
+    with files.conductor_lock().held_if_there() as lock:
+        damaged = admit(files, say)
+        lock.take()
+        open_for_resume(directory, ignore_spec_change)
+        set_aside(files, damaged, say)
+        yield files
 
 
 @contextmanager
@@ -133,15 +164,43 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _conduct(files: "ExperimentFileManager", url: str | None, concurrency: int, wait: bool, as_json: bool) -> int:
+def _reporter(
+    files: "ExperimentFileManager", url: str | None, metrics: "CollectorRegistry | None", as_json: bool
+) -> "Reporter":
+    """Who is told of the experiment; with workers elsewhere it says where Flower shows them at it."""
     from coordinator.cli.reading import scaffold_names
+    from coordinator.monitoring.links import experiment_link, flower_url
     from coordinator.report.make import make_reporter
+
+    reporter = make_reporter(as_json, scaffold_names(files))
+    flower = flower_url() if url is not None else None
+    if flower is not None:
+        reporter.say(f"Flower: {experiment_link(flower, files.name)}")
+    if metrics is None:
+        return reporter
+    from coordinator.monitoring.metrics import MetricsReporter
+    from coordinator.report.both import Both
+
+    return Both(reporter, MetricsReporter(files.name, metrics))
+
+
+def _conduct(
+    files: "ExperimentFileManager",
+    data_dir: Path,
+    url: str | None,
+    concurrency: int,
+    wait: bool,
+    metrics: "CollectorRegistry | None",
+    as_json: bool,
+) -> int:
     from coordinator.session import run_session
 
     with _telling_where(files):
-        reporter = make_reporter(as_json, scaffold_names(files))
+        reporter = _reporter(files, url, metrics, as_json)
         try:
-            summary = run_session(files, reporter, broker_url=url, concurrency=concurrency, wait=wait)
+            summary = run_session(
+                files, reporter, data_dir=data_dir, broker_url=url, concurrency=concurrency, wait=wait
+            )
         finally:
             reporter.close()
     return summary.exit_code
@@ -174,8 +233,10 @@ def _check_machine(spec: "ExperimentSpec", url: str | None) -> "ImageInfo | None
     from shared.models import ImageInfo
 
     if url is not None:
+        from coordinator.monitoring.links import flower_url
         from shared.queue import check_broker, make_app, without_password
 
+        flower_url()  # one that is none is found out now
         check_broker(make_app(url), without_password(url))
     question = ["check", "--sandbox", spec.sandbox, "--json"]
     if url is None:

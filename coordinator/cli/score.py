@@ -24,14 +24,15 @@ def score(directory: Directory, as_json: AsJson = False) -> int:
     from shared.file_manager import ExperimentFileManager
 
     files = ExperimentFileManager.open(directory)
-    changed = take_mended_scorer(files)
-    if changed:
-        say(changed)
-    done = call_worker("score", str(directory.absolute()), "--json", capture=True)
-    if done.returncode not in (0, 1) or not done.stdout.strip():
-        return done.returncode or 1
-    rescored = json.loads(done.stdout)
-    details = aggregate_all(files)
+    with files.conductor_lock().held():
+        changed = take_mended_scorer(files)
+        if changed:
+            say(changed)
+        done = call_worker("score", str(directory.absolute()), "--json", capture=True)
+        if done.returncode not in (0, 1) or not done.stdout.strip():
+            return done.returncode or 1
+        rescored = json.loads(done.stdout)
+        details = aggregate_all(files)
     if as_json:
         typer.echo(json_line({"event": "scored", **rescored}), nl=False)
     else:

@@ -68,6 +68,7 @@ def run_record(
 ) -> dict[str, Any]:
     """What is known of a run: its example and its result, or why it has none."""
     from coordinator.cli.reading import check_planned, latest_plan
+    from coordinator.monitoring.links import flower_url, job_link
     from shared.errors import UsageError
     from shared.models import Job
 
@@ -77,6 +78,7 @@ def run_record(
     check_planned(plan, run_type)
     job = Job(experiment=files.name, iteration=plan.iteration, scaffold_id=scaffold_id, run_type=run_type)
     result, failed = files.load_result(job), files.load_quarantined(job)
+    flower = flower_url()
     return {
         "scaffold_id": scaffold_id,
         "run_type": run_type,
@@ -84,6 +86,7 @@ def run_record(
         "example": plan.runs[run_type].model_dump(mode="json"),
         "result": result.model_dump(mode="json") if result else None,
         "quarantined": failed.model_dump(mode="json") if failed else None,
+        "flower": job_link(flower, job) if flower else None,
     }
 
 
@@ -145,6 +148,7 @@ def run_text(record: dict[str, Any]) -> str:
         lines.append(f"  no result: failed on our side {failed['attempt']} times")
     else:
         lines.append("  no result yet")
+    lines += _fields({"flower": record["flower"]})
     lines += _block("input", example["input"])
     for name, value in example["fields"].items():
         lines += _block(f"field {name}", value if isinstance(value, str) else repr(value))

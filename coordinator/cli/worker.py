@@ -24,8 +24,21 @@ def worker(
         str,
         typer.Option(envvar="SCAFFOLDRY_SANDBOX", metavar="NAME", help="docker, or process (for trusted code only)."),
     ] = "docker",
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain",
+            envvar="SCAFFOLDRY_DRAIN",
+            help="Have this host's workers of that name take no new job; wait until they have finished and gone.",
+            show_default=False,
+        ),
+    ] = False,
 ) -> int:
-    """Serve jobs from the broker until stopped."""
+    """Serve jobs from the broker until stopped.
+
+    SIGTERM ends it like --drain: it takes no new job, finishes those it has, and
+    leaves. SIGQUIT ends it at once.
+    """
     from coordinator.report.words import command
     from coordinator.worker_tools import become_worker
     from shared.errors import UsageError
@@ -37,7 +50,7 @@ def worker(
             "A worker needs a broker to take its jobs from: set SCAFFOLDRY_BROKER_URL or give --broker-url "
             f"redis://HOST:6379/0. (Without a broker, `{command('run')}` brings a worker of its own.)"
         )
-    arguments = ["run", "--sandbox", sandbox]
-    arguments += ["--concurrency", str(concurrency)] if concurrency is not None else []
+    arguments = ["drain"] if drain else ["run", "--sandbox", sandbox]
+    arguments += ["--concurrency", str(concurrency)] if concurrency is not None and not drain else []
     arguments += ["--name", check_worker_name(name)] if name is not None else []
     become_worker(*arguments, SCAFFOLDRY_BROKER_URL=url, SCAFFOLDRY_DATA_DIR=str(data_dir_or_set(data_dir).absolute()))

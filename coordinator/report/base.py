@@ -1,6 +1,7 @@
 """What is told of an experiment while it runs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from pydantic import Field
 
@@ -25,6 +26,8 @@ class Summary(Frozen):
     """Why it was ended early and rightly so, as a sentence: its budget is used up."""
     skipped: dict[str, str] = Field(default_factory=dict)
     """Proposed scaffolds that were never evaluated, and why."""
+    dropped: int = 0
+    """Runs of all sessions that were done though another counts, or had been given up: they count nowhere."""
 
     @property
     def exit_code(self) -> int:
@@ -72,6 +75,18 @@ class Reporter(ABC):
     @abstractmethod
     def finished(self, summary: Summary) -> None:
         """The experiment is over, complete or not."""
+
+    def queue_opened(self, waiting: Callable[[], int | None]) -> None:
+        """The broker answers. ``waiting``: how many jobs wait there now, of all experiments; None while it is away."""
+        return None
+
+    def outstanding(self, jobs: int) -> None:
+        """How many jobs are on the queue or running; told with every tick."""
+        return None
+
+    def runs_dropped(self, runs: int) -> None:
+        """How many runs of all sessions so far were done more than once, and dropped."""
+        return None
 
     def close(self) -> None:
         """Give the terminal back."""

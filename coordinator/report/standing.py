@@ -60,6 +60,11 @@ def closing(summary: Summary, notable: Job | None) -> list[str]:
             f"{'was' if summary.quarantined == 1 else 'were'} given up, "
             "which says nothing about the program; a resume tries again."
         )
+    if summary.dropped:
+        lines.append(
+            f"{words.plural(summary.dropped, 'run')} {'was' if summary.dropped == 1 else 'were'} done once more than "
+            "needed, as after a lost connection or a stopped worker, and dropped: each run counts once."
+        )
     if summary.skipped:
         ids = sorted(summary.skipped, key=scaffold_id_key)
         lines.append(f"{words.plural(len(ids), 'proposed scaffold')} skipped, which did not start or gave no answer:")

@@ -10,6 +10,7 @@ import coordinator
 from shared.models.scores import Estimate
 from shared.models.status import Status
 from shared.run_log import printable
+from shared.settings import get_settings
 
 STATUS_WORDS: Mapping[Status, str] = {
     Status.OK: "ended well",
@@ -100,7 +101,9 @@ def command(*words: str) -> str:
 
 
 def _program() -> list[str]:
-    """``scaffoldry`` where the shell finds this very program by that name, else what was typed to start it."""
+    """As set, else ``scaffoldry`` where the shell finds this very program by that name, else what was typed."""
+    if said := get_settings().command:
+        return shlex.split(said)
     typed = Path(sys.argv[0])
     if typed == Path(coordinator.__path__[0]) / "__main__.py":
         return [sys.orig_argv[0], "-m", "coordinator"]

@@ -33,4 +33,6 @@ class ExperimentMetadata(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
     data_digests: dict[str, str] = Field(default_factory=dict)
     """split -> sha256 over its examples, so that a changed dataset is noticed."""
+    script_digests: dict[str, str] = Field(default_factory=dict)
+    """FILE of a model ``sim/script:FILE`` -> digest of the answers that are kept of it."""
     image: ImageInfo | None = None

@@ -2,15 +2,17 @@
 
 import re
 from datetime import datetime
+from typing import Any, Self
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from shared.models.base import Frozen
 from shared.models.ids import ExperimentName, Iteration, RunType, ScaffoldId
 from shared.models.job import Job
 from shared.models.status import Status
 
-RESULT_SCHEMA = 1
+RESULT_SCHEMA = 2
+"""Schema 2 is schema 1 with a ``key``."""
 
 
 class Usage(Frozen):
@@ -38,7 +40,11 @@ class Usage(Frozen):
 class RunResult(Frozen):
     """One run, committed once. ``score`` is a finite float for every status but ``infra_error``, where it is None."""
 
-    schema_version: int = RESULT_SCHEMA
+    schema_version: int = Field(default=RESULT_SCHEMA, ge=1, le=RESULT_SCHEMA)
+    """That of records with a key, or of those without one."""
+    key: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """Digest of all that decides the result, see ``shared/job_key.py``; None in records of schema 1, and where nothing
+    was run to its end: in quarantine."""
     experiment: ExperimentName
     iteration: Iteration
     scaffold_id: ScaffoldId
@@ -57,6 +63,19 @@ class RunResult(Frozen):
     worker: str = ""
     started_at: datetime
     finished_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schema(cls, record: Any) -> Any:
+        if isinstance(record, dict) and "schema_version" not in record:
+            return {**record, "schema_version": 1 if record.get("key") is None else RESULT_SCHEMA}
+        return record
+
+    @model_validator(mode="after")
+    def _keyed(self) -> Self:
+        if (self.schema_version == 1) != (self.key is None):
+            raise ValueError(f"a record of schema {self.schema_version} has {'a' if self.key else 'no'} key")
+        return self
 
     @property
     def job(self) -> Job:
@@ -91,8 +110,18 @@ class Receipt(Frozen):
     """Runs that the worker does at once."""
     cancelled: bool = False
     """The experiment was cancelled: nothing was run and nothing was committed."""
+    host_trouble: bool = False
+    """What was lost with the run says nothing of the job: its host could run none, or others ended it."""
     out_of_budget: bool = False
     """The experiment's budget did not allow the run, or a call of it: nothing was committed."""
+    superseded: bool = False
+    """The attempt was given up before it was done: nothing was committed, and it says nothing of the run."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether our machinery failed the run, rather than had a reason not to do it."""
+        excused = self.cancelled or self.out_of_budget or self.superseded
+        return self.status is Status.INFRA_ERROR and not excused
 
     @classmethod
     def of(cls, result: RunResult) -> "Receipt":

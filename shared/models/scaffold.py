@@ -10,7 +10,8 @@ from shared.models.ids import Iteration, ScaffoldId
 
 
 class ScaffoldMetadata(Frozen):
-    """Where a scaffold came from. Fields beyond these are kept as they are."""
+    """Where a scaffold came from. Fields beyond these are kept as they are, but for ``digest`` and ``runtime_digests``:
+    those are the file's own (``shared/scaffold_files.py``)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

@@ -8,6 +8,8 @@ one frame: a line ``<kind> <length>``, and that many bytes of text. Kinds: ``ok`
 ``scaffold_error``, ``timeout``, ``oom``, ``output_limit``, ``invalid_output`` (the text says why).
 All text is UTF-8. Whatever the scaffold prints goes to stderr.
 
+Stdin stays open while somebody waits for the answer. When it is closed, whoever asked is gone, and the runner ends.
+
 Exit codes: 0 an output was given, 1 there is none, 124 out of time.
 
 Every millisecond here is paid once per run: what only failures need is imported when they happen.
@@ -20,6 +22,8 @@ import time
 from types import CodeType, FrameType, TracebackType
 
 TIMED_OUT = 124
+ASKING = 100
+"""The descriptor that is open while somebody waits; out of the way of those the scaffold opens."""
 ERROR_LIMIT = 65_536
 """Bytes of an error's text; the middle of a longer one is left out."""
 
@@ -53,7 +57,7 @@ class Channel:
 
 
 def read_request() -> tuple[float, int, str]:
-    """Timeout in seconds, output limit in bytes, and the input; stdin is empty afterwards."""
+    """Timeout in seconds, output limit in bytes, and the input; stdin is empty afterwards, and goes on as ASKING."""
     data = bytearray()
     while b"\n" not in data:
         data += _read()
@@ -63,6 +67,7 @@ def read_request() -> tuple[float, int, str]:
     while missing > 0:
         parts.append(_read())
         missing -= len(parts[-1])
+    os.dup2(0, ASKING, inheritable=False)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -131,6 +136,16 @@ def watch(seconds: float, main_thread: int, channel: Channel) -> None:
     channel.finish("timeout", shorten(f"It was still running after {seconds:g} s, at:\n{where}"), TIMED_OUT)
 
 
+def mind() -> None:
+    """End the process when nobody waits for the answer any more."""
+    try:
+        while os.read(ASKING, 1):
+            continue
+    except OSError:
+        return  # The scaffold closed it: then there are others who end the run.
+    os._exit(1)
+
+
 def main() -> None:
     """One request, one answer."""
     channel = Channel()
@@ -141,6 +156,7 @@ def main() -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     directory, sys.argv = sys.argv[1], ["scaffold.py"]
     _thread.start_new_thread(watch, (timeout, _thread.get_ident(), channel))
+    _thread.start_new_thread(mind, ())
     kind, answer = call(directory, text, limit)
     for stream in printed:
         try:

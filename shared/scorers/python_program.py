@@ -2,9 +2,12 @@
 
 import re
 import textwrap
+from collections.abc import Iterator
 
 MAX_PROGRAMS = 8
-_CODE_LINE = re.compile(r"(?:def|class|async def|import|from)\s|@\w", re.ASCII)
+_BLANK = r"[ \t\f]"
+"""White space as Python has it within a line: there is more in Unicode, and an answer may hold any."""
+_CODE_LINE = re.compile(rf"(?:def|class|async{_BLANK}+def|import|from)\s|@\w", re.ASCII)
 
 
 def candidate_programs(prompt: str, output: str, entry_point: str) -> list[str]:
@@ -13,16 +16,26 @@ def candidate_programs(prompt: str, output: str, entry_point: str) -> list[str]:
     ``prompt`` is the head of a program that ends inside the function ``entry_point`` (HumanEval's way), so a body
     completes it and a whole program, put after it, redefines the function.
     """
-    defines = re.compile(rf"^(?:async\s+def|def|class)\s+{re.escape(entry_point)}\b", re.MULTILINE)
+    defines = re.compile(rf"^(?:async{_BLANK}+def|def|class){_BLANK}+{re.escape(entry_point)}\b", re.MULTILINE)
+    programs: dict[str, None] = {}
+    for program in _programs(prompt, output, defines):
+        programs[program] = None
+        if len(programs) == MAX_PROGRAMS:
+            break
+    return list(programs)
+
+
+def _programs(prompt: str, output: str, defines: re.Pattern[str]) -> Iterator[str]:
+    """All that the output may stand for: what its fences hold, whole programs and the last of them first, then itself.
+
+    One after the other, as an answer may have thousands of fences.
+    """
     blocks = fenced_blocks(output)
-    whole = [block for block in reversed(blocks) if defines.search(block)]
-    programs: list[str] = []
-    for text in [*whole, *(block for block in blocks if block not in whole), output]:
-        if defines.search(text):
-            programs += _whole_programs(prompt, text)
-        else:
-            programs += _completions(prompt, text)
-    return list(dict.fromkeys(programs))[:MAX_PROGRAMS]
+    is_whole = {text: defines.search(text) is not None for text in {*blocks, output}}
+    whole = [block for block in reversed(blocks) if is_whole[block]]
+    parts = [block for block in blocks if not is_whole[block]]
+    for text in dict.fromkeys([*whole, *parts, output]):
+        yield from _whole_programs(prompt, text) if is_whole[text] else _completions(prompt, text)
 
 
 def fenced_blocks(text: str) -> list[str]:
@@ -50,7 +63,7 @@ def _is_indented_program(lines: list[str]) -> bool:
 def _whole_programs(prompt: str, text: str) -> list[str]:
     """``text`` after the prompt, for its imports and helpers, or alone; also without the prose around it."""
     lines = text.splitlines(keepends=True)
-    start = next(number for number, line in enumerate(lines) if _CODE_LINE.match(line))
+    start = next((number for number, line in enumerate(lines) if _CODE_LINE.match(line)), 0)
     end = max((number for number, line in enumerate(lines) if line[:1].isspace() and line.strip()), default=len(lines))
     trimmed = "".join(lines[start : end + 1])
     return [f"{prompt}\n{text}", text, f"{prompt}\n{trimmed}", trimmed]

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from redis import Redis
 
 from coordinator.celery_queue import CeleryQueue, read_receipt
+from coordinator.workers import Workers
 from shared.errors import BrokerUnavailable, NoWorker, UsageError
 from shared.models import Job, Receipt, Status
-from shared.queue import RUN_JOB, check_broker, folder_url, make_app, without_password
+from shared.queue import RUN_JOB, check_broker, folder_url, make_app, send_job, without_password
 
 
 @pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.redis)])
@@ -26,7 +28,7 @@ def served(broker_url: str) -> Iterator[str]:
     app = make_app(broker_url)
 
     @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
-    def answer(job: dict[str, Any], attempt: int) -> dict[str, Any]:
+    def answer(job: dict[str, Any], attempt: int, session: int) -> dict[str, Any]:
         if job["run_type"] == "valid_13":
             raise RuntimeError("an unlucky number")
         return Receipt(status=Status.OK, score=attempt / 2, worker=job["scaffold_id"]).model_dump(mode="json")
@@ -48,7 +50,6 @@ def receive(queue: CeleryQueue, count: int) -> list[tuple[Job, int, Receipt]]:
     return received
 
 
-@pytest.mark.timeout(60)
 def test_every_job_comes_back_once(served: str, request: pytest.FixtureRequest) -> None:
     experiment = f"e{abs(hash(request.node.name)) % 10**6}"
     with CeleryQueue(make_app(served), "here") as queue:
@@ -63,7 +64,6 @@ def test_every_job_comes_back_once(served: str, request: pytest.FixtureRequest) 
         assert queue.receive(timeout=0.1) == []
 
 
-@pytest.mark.timeout(60)
 def test_a_task_that_fails_is_our_failure(served: str) -> None:
     with CeleryQueue(make_app(served), "here") as queue:
         queue.send(job(13), attempt=1)
@@ -72,12 +72,28 @@ def test_a_task_that_fails_is_our_failure(served: str) -> None:
     assert "an unlucky number" in (receipt.error_message or "")
 
 
-@pytest.mark.timeout(60)
-def test_silence_with_nobody_listening(broker_url: str) -> None:
-    with CeleryQueue(make_app(broker_url), "here", wait=True) as patient:
+def test_what_waits_is_counted_where_a_server_knows(broker_url: str, tmp_path: Path) -> None:
+    app = make_app(broker_url, f"scaffoldry.{tmp_path.name}")
+    for session in (1, 2):
+        send_job(app, job(0), 1, session)
+    with CeleryQueue(app, "here") as queue:
+        assert queue.waiting() == (2 if broker_url.startswith("redis") else None)
+
+
+def test_what_waits_at_a_broker_that_is_away_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(client: Redis, name: str) -> int:
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(Redis, "llen", away)
+    assert CeleryQueue(make_app("redis://127.0.0.1:1/0"), "here").waiting() is None
+
+
+def test_silence_with_nobody_listening(broker_url: str, tmp_path: Path) -> None:
+    app = make_app(broker_url)
+    with CeleryQueue(app, "here", Workers(app, tmp_path), wait=True) as patient:
         assert "No worker is listening" in (patient.complaint() or "")
-    with CeleryQueue(make_app(broker_url), "here", wait=False) as hasty, pytest.raises(NoWorker):
-        hasty.complaint()
+        with pytest.raises(NoWorker):
+            CeleryQueue(app, "here", Workers(app, tmp_path), wait=False).complaint()
 
 
 def test_a_broker_that_is_not_there() -> None:

@@ -85,12 +85,12 @@ def means_by_hand(experiment: Path) -> dict[str, dict[str, float]]:
 
 
 def containers(label: str) -> list[str]:
-    """Ids of the containers, running or not, with a label."""
+    """Ids of the containers, running or not, with a label: the list alone, as one of them may go meanwhile."""
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"import docker; print([c.id for c in docker.from_env().containers.list("
+            f"import docker; print([c['Id'] for c in docker.from_env().api.containers("
             f"all=True, filters={{'label': {label!r}}})])",
         ],
         capture_output=True,

@@ -1,13 +1,7 @@
 """Budgets of whole experiments: nothing too much reaches a provider, and what was done until then is scored."""
 
 import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +10,7 @@ from shared.file_manager import ExperimentFileManager
 from shared.models.spec import BudgetSpec
 from tests.conftest import COMMAND, ROOT, scaffoldry
 from tests.e2e.conftest import only_experiment, result_files, scoring_bytes, write_experiment
+from tests.providers import ANSWER_SECONDS, provider
 
 EVOLVE = ROOT / "examples" / "evolve" / "experiment.yaml"
 
@@ -68,7 +63,6 @@ def calls_in_results(experiment: Path) -> int:
     return sum(int(json.loads(path.read_text())["usage"]["calls"]) for path in results)
 
 
-@pytest.mark.timeout(150)
 def test_model_calls_over_several_generations(tmp_path: Path) -> None:
     """100 calls are used up while the second generation is validated."""
     settings = ("loop.valid_examples=10", "data.test.limit=10", "budget.llm_calls=100")
@@ -79,7 +73,6 @@ def test_model_calls_over_several_generations(tmp_path: Path) -> None:
     assert 60 < calls_in_results(experiment) <= 100 == counted_calls(experiment)
 
 
-@pytest.mark.timeout(100)
 def test_hours(tmp_path: Path) -> None:
     settings = ("loop.valid_examples=10", "data.test.limit=10", "budget.hours=0.001")
     experiment, talk = run(EVOLVE, tmp_path / "experiments", *settings)
@@ -87,97 +80,37 @@ def test_hours(tmp_path: Path) -> None:
     assert not [path for path in result_files(experiment) if path.name.startswith("test_")]
 
 
-# ---------------------------------------------------------------------- a provider that counts
-
-SCAFFOLD = """```python
-from llm_executor import execute_llm
+PRICE = {"input": 1000.0, "output": 5000.0}
+"""US dollars per million tokens."""
 
 
-def process_input(input_string):
-    return [execute_llm(f"{input_string} {number}") for number in range(3)][-1]
-```"""
+def check_usage(experiment: Path) -> None:
+    """The calls of every run but a trial are of 10 and 2 tokens, in turn; the baseline makes one, the others three."""
+    seen = set()
+    for path in (path for path in result_files(experiment) if not path.name.startswith("preflight_")):
+        result = json.loads(path.read_text())
+        usage = result["usage"]
+        waited, calls = usage.pop("wait_seconds"), usage["calls"]
+        assert usage == {
+            "calls": calls, "input_tokens": 10 * calls, "output_tokens": 2 * calls, "usd": pytest.approx(0.02 * calls)
+        }  # fmt: skip
+        assert calls * ANSWER_SECONDS <= waited <= result["execution_time"] + 0.001, result  # both are rounded
+        seen.add(calls)
+    assert seen == {1, 3}
 
 
-class Provider(ThreadingHTTPServer):
-    """Speaks the protocol of OpenAI: one scaffold for whoever asks for scaffolds, and else the same word."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.lock = threading.Lock()
-        self.requests: list[str] = []
-        self.now = self.most_at_once = 0
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Answer(BaseHTTPRequestHandler):
-    """One request; every seventh is refused for a moment, so that it is tried again."""
-
-    server: Provider
-
-    def do_POST(self) -> None:
-        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        with self.server.lock:
-            self.server.requests.append(text)
-            number = len(self.server.requests)
-            self.server.now += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.now)
-        assert self.headers["Authorization"] == "Bearer s3cret"
-        time.sleep(0.03)
-        with self.server.lock:
-            self.server.now -= 1
-        if number % 7 == 0:
-            self._reply(503, {"error": {"message": "busy"}})
-            return
-        content = SCAFFOLD if "scaffold" in text else "seven"
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
-        self._reply(
-            200,
-            {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-            | {"usage": usage},
-        )
-
-    def _reply(self, code: int, record: dict[str, Any]) -> None:
-        body = json.dumps(record).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
-
-
-@contextmanager
-def provider() -> Iterator[Provider]:
-    """A provider on a free port of the loopback address."""
-    with Provider() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.mark.timeout(150)
 def test_no_call_too_many_reaches_the_provider(tmp_path: Path) -> None:
     """Scaffolder and executor ask one provider, at 4 slots, and some calls are tried twice."""
     examples: list[dict[str, object]] = [{"input": f"number {n}", "answer": "seven"} for n in range(24)]
-    with provider() as server:
+    with provider("s3cret") as server:
         spec = write_experiment(
             tmp_path / "spec",
             {},
             examples,
             data={"train": {"path": "data.jsonl", "limit": 4}, "valid": {"path": "data.jsonl", "offset": 4}},
-            models={"mine": {"model": "openai/m", "base_url": server.base_url, "api_key_env": "MY_KEY"}},
+            models={
+                "mine": {"model": "openai/m", "base_url": server.base_url, "api_key_env": "MY_KEY", "price": PRICE}
+            },
             executor={"model": "mine"},
             proposer={"name": "llm", "model": "mine"},
             loop={"iterations": 5, "initial": 2, "top_k": 1, "train_per_scaffold": 2},
@@ -189,6 +122,8 @@ def test_no_call_too_many_reaches_the_provider(tmp_path: Path) -> None:
         asked = [text for text in server.requests if "scaffold" in text]
         assert len(asked) >= 3  # ideas, and two scaffolds
         assert 50 < calls_in_results(experiment) <= 100 - len(asked)
+        check_usage(experiment)
         check_stopped(experiment, "The budget of 100 model calls (budget.llm_calls)", talk, MY_KEY="s3cret")
         assert len(server.requests) == 100
+    assert "s3cret" not in talk
     assert not [path for path in experiment.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]

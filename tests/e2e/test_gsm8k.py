@@ -26,7 +26,7 @@ def test_gsm8k_on_the_local_model_with_two_workers(
     with worker(url, data_dir, "--concurrency", "2", name="a"), worker(url, data_dir, "--concurrency", "2", name="b"):
         spec = str(ROOT / "examples/gsm8k/experiment.yaml")
         path = f"data.valid.path={problems}"
-        arguments = ["--data-dir", str(data_dir), "--broker-url", url, "--set", path, "--set", "executor.max_tokens=16"]
+        arguments = ["--data-dir", str(data_dir), "--broker-url", url, "--set", path, "--set", "executor.max_tokens=8"]
         done = scaffoldry("run", spec, *arguments, cwd=tmp_path, timeout=1400)
     assert done.returncode == 0, done.stderr
     experiment = only_experiment(data_dir)

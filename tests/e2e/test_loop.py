@@ -24,7 +24,7 @@ GIVEN = ("0", "1", "2")
 SMALL = (
     "sandbox=process",
     "data.test.limit=6",
-    "loop.iterations=3",
+    "loop.iterations=2",
     "loop.valid_examples=5",
     "loop.train_per_scaffold=2",
 )
@@ -60,13 +60,18 @@ def details(experiment: Path, iteration: int) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def evolved(tmp_path_factory: pytest.TempPathFactory, sandbox_image: str) -> Path:
-    """``examples/evolve`` as it is, in containers."""
-    return run(tmp_path_factory.mktemp("evolved") / "experiments", timeout=280)
+def evolved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``examples/evolve`` at its full size."""
+    return run(tmp_path_factory.mktemp("evolved") / "experiments", "sandbox=process", timeout=280)
 
 
-@pytest.mark.docker
-@pytest.mark.timeout(300)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, small."""
+    return run(tmp_path_factory.mktemp("small") / "experiments", *SMALL, timeout=100)
+
+
+@pytest.mark.timeout(900)
 def test_the_best_at_the_end_is_separably_better_than_the_first_generation(evolved: Path) -> None:
     born = programs(evolved)
     assert {*GIVEN, "baseline", "0-0", "0-1"} < set(born)
@@ -96,14 +101,13 @@ def test_the_best_at_the_end_is_separably_better_than_the_first_generation(evolv
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(300)
-def test_another_run_in_another_sandbox_gives_the_same_bytes(evolved: Path, tmp_path: Path) -> None:
-    again = run(tmp_path / "experiments", "sandbox=process", timeout=280)
-    assert outcome(again) == outcome(evolved)
+@pytest.mark.timeout(900)
+def test_another_run_in_containers_gives_the_same_bytes(small: Path, tmp_path: Path, sandbox_image: str) -> None:
+    again = run(tmp_path / "experiments", *SMALL, "sandbox=docker", timeout=280)
+    assert outcome(again) == outcome(small)
 
 
-@pytest.mark.docker
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_it_can_be_looked_at(evolved: Path, tmp_path: Path) -> None:
     winner = str(details(evolved, 3)["winner"]["scaffold_id"])  # type: ignore[index]
     parent = winner.rpartition("-")[0]
@@ -146,7 +150,8 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="killed-") as name:
         (Path(name) / "tmp").mkdir()
         yield Path(name)
-        wait_until(lambda: processes_in(Path(name)) == [], 30, f"no process about {name}")
+        # A worker may take 15 s to end, and its heir looks for 25 s after that.
+        wait_until(lambda: processes_in(Path(name)) == [], 60, f"no process about {name}")
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -197,9 +202,9 @@ def killed(arguments: list[str], folder: Path, reached: int) -> None:
     try:
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            if any(data_dir.glob("*/begun")) and len(events(only_experiment(data_dir))) >= reached:
+            if any(data_dir.glob("*/sessions/1")) and len(events(only_experiment(data_dir))) >= reached:
                 break
-            time.sleep(0.005)
+            time.sleep(0.02)
         early = process.poll()
     finally:
         process.kill()
@@ -208,14 +213,13 @@ def killed(arguments: list[str], folder: Path, reached: int) -> None:
     assert "Traceback" not in talk
 
 
-@pytest.mark.timeout(300)
-def test_killed_at_random_points_and_resumed_it_gives_the_same_bytes(folder: Path) -> None:
-    undisturbed = run(folder / "quiet", *SMALL, timeout=100)
+@pytest.mark.timeout(900)
+def test_killed_at_random_points_and_resumed_it_gives_the_same_bytes(small: Path, folder: Path) -> None:
     data_dir = folder / "experiments"
     options = [word for setting in SMALL for word in ("--set", setting)]
     arguments = ["run", str(EVOLVE), "--data-dir", str(data_dir), "--concurrency", "4", *options]
     reached = 0
-    for point in points(undisturbed, seed=3):
+    for point in points(small, seed=3):
         reached = max(point, reached + 1)
         killed(arguments, folder, reached)
         experiment = only_experiment(data_dir)
@@ -225,10 +229,10 @@ def test_killed_at_random_points_and_resumed_it_gives_the_same_bytes(folder: Pat
 
     done = scaffoldry("resume", str(experiment), cwd=folder, TMPDIR=str(folder / "tmp"))
     assert done.returncode == 0, done.stderr
-    assert outcome(experiment) == outcome(undisturbed)
+    assert outcome(experiment) == outcome(small)
     assert all(path.read_bytes() == data for path, data in before.items())
     committed = [path.relative_to(experiment) for path in result_files(experiment)]
-    assert committed == [path.relative_to(undisturbed) for path in result_files(undisturbed)]
+    assert committed == [path.relative_to(small) for path in result_files(small)]
     drafts = {path.parent.name: attempts(path) for path in experiment.glob("scaffolds/*-*/metadata.json")}
     assert drafts and set(drafts.values()) == {1}  # what was proposed is not proposed again
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import InfraError, SandboxUnavailable
+from shared.errors import HostTrouble, InfraError, SandboxUnavailable
 from shared.models import Labels, Limits, RunRequest, ScaffoldMount, Status
 from shared.settings import get_settings
 from worker.sandbox import docker_sandbox
@@ -51,7 +51,8 @@ def worker(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a worker of this test's own; its containers are removed at the end."""
     name = f"lifecycle-{os.getpid()}-{request.node.name}"
     yield name
-    DockerSandbox().reap(name)
+    for container in Engine().find(WORKER_LABEL, name):
+        Engine().remove(container)
 
 
 def start_and_wait_until_up(scaffold: ScaffoldMount, worker: str) -> "subprocess.Popen[str]":
@@ -90,26 +91,42 @@ def test_terminated_at_any_moment(scaffold: ScaffoldMount, worker: str, delay: f
     assert Engine().find(WORKER_LABEL, worker) == []
 
 
-def test_what_a_killed_worker_leaves_is_reaped(scaffold: ScaffoldMount, worker: str) -> None:
+def test_what_a_killed_worker_leaves_ends_and_is_reaped(scaffold: ScaffoldMount, worker: str) -> None:
     process = start_and_wait_until_up(scaffold, worker)
     with process:
+        assert DockerSandbox().reap(worker) == 0, "it is at work"
         process.kill()
-    assert len(Engine().find(WORKER_LABEL, worker)) == 1
-    assert DockerSandbox().reap("another worker") == 0
+    (container,) = Engine().find(WORKER_LABEL, worker)
+    assert Engine().wait(container, 30) == 1, "nobody waits for its answer"
+    assert DockerSandbox().reap("another worker") == DockerSandbox().reap("another worker", own=True) == 0
     assert DockerSandbox().reap(worker) == 1
     assert Engine().find(WORKER_LABEL, worker) == []
 
 
-def test_a_container_removed_by_others_is_our_trouble(scaffold: ScaffoldMount, worker: str) -> None:
-    def remove(text: str) -> None:
-        for container in Engine().find(WORKER_LABEL, worker):
-            Engine().remove(container)
+@pytest.mark.parametrize("command", [["kill"], ["kill", "--signal", "TERM"], ["stop"], ["rm", "--force"]])
+def test_a_container_ended_by_others_is_our_trouble(scaffold: ScaffoldMount, worker: str, command: list[str]) -> None:
+    def end(text: str) -> None:
+        subprocess.run(
+            ["docker", *command, *Engine().find(WORKER_LABEL, worker)], check=True, stdout=subprocess.DEVNULL
+        )
 
     with (
         DockerSandbox().open(scaffold, Limits(timeout=30), Labels(worker=worker)) as session,
-        pytest.raises(InfraError, match="could not"),
+        pytest.raises(HostTrouble, match=r"killed from outside|No such container"),
     ):
-        session.run(RunRequest(input_string=""), remove)
+        session.run(RunRequest(input_string=""), end)
+
+
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)", "os.kill(os.getppid(), 9); os.kill(-1, 9)"]
+)
+def test_a_container_that_its_program_ends_is_the_programs_doing(
+    scaffold: ScaffoldMount, worker: str, end: str
+) -> None:
+    """Though its exit code may be that of one killed by others."""
+    (scaffold.directory / "scaffold.py").write_text(f"import os\ndef process_input(text):\n    {end}\n")
+    with DockerSandbox().open(scaffold, Limits(timeout=30), Labels(worker=worker)) as session:
+        assert session.run(RunRequest(input_string="")).status is Status.SCAFFOLD_ERROR
 
 
 def test_a_missing_scaffold_makes_no_directory(tmp_path: Path, worker: str, sandbox_image: str) -> None:
@@ -205,8 +222,10 @@ def test_a_killed_container_that_does_not_end_is_our_trouble(
         DockerSandbox().open(scaffold, Limits(timeout=30, output_limit=1024), Labels(worker=worker)) as session,
         pytest.raises(InfraError, match="has not ended"),
     ):
+        # It stands still before a word of it is heard, or it might end by itself once nobody listens any more.
         (scaffold.directory / "scaffold.py").write_text(
-            "import time\ndef process_input(text):\n print('x' * 5000)\n time.sleep(90)\n"
+            "import os, time\ndef process_input(text):\n runner = os.getpid()\n if os.fork() == 0:\n"
+            "  os.kill(runner, 19)\n  os.write(2, b'x' * 5000)\n time.sleep(90)\n"
         )
         session.run(RunRequest(input_string=""))
     assert Engine().find(WORKER_LABEL, worker) == []

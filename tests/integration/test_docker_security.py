@@ -37,7 +37,7 @@ def run(folder: Path, source: str, request: RunRequest | None = None, **limits: 
 
 
 PROBE = '''
-import ctypes, errno, glob, json, os, platform, socket
+import ctypes, errno, glob, json, os, platform, resource, socket
 
 libc = ctypes.CDLL(None, use_errno=True)
 ARM = platform.machine() == "aarch64"
@@ -140,6 +140,8 @@ def everything(port):
         "executes": {path: executed(path) for path in ("/tmp/run", "/dev/shm/run")},
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getgroups()],
         "capabilities": sorted({value for name, (value, *_) in mine.items() if name.startswith("Cap")}),
+        "limits": [resource.getrlimit(name) for name in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE)],
+        "open files": resource.getrlimit(resource.RLIMIT_NOFILE),
         "no new privileges": mine["NoNewPrivs"],
         "seccomp": mine["Seccomp"],
         "environment": dict(os.environ),
@@ -217,6 +219,12 @@ def test_nobody_with_no_rights(found: dict[str, Any]) -> None:
     assert found["capabilities"] == ["0000000000000000"]
     assert found["no new privileges"] == ["1"]
     assert found["seccomp"] == ["2"]
+
+
+def test_files_are_limited_in_size_and_number_and_no_core_is_dumped(found: dict[str, Any]) -> None:
+    size = Limits().tmp_size
+    assert found["limits"] == [[0, 0], [size, size]]
+    assert found["open files"] == [1024, 1024]
 
 
 def test_nothing_of_the_host_is_in_the_environment(found: dict[str, Any]) -> None:

@@ -18,6 +18,8 @@ MOST_CONNECTIONS = 16
 LARGEST_BODY = 1024 * 1024
 _IDLE_SECONDS = 30.0
 _BACKLOG = 64
+OPEN_MODE = 0o666
+"""Of the socket, once it is listened on."""
 
 Reply = tuple[int, dict[str, Any]]
 """HTTP status and JSON object."""
@@ -97,8 +99,8 @@ class UnixHttpServer:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._listener.bind(str(path))
-            path.chmod(0o666)
             self._listener.listen(_BACKLOG)
+            path.chmod(OPEN_MODE)  # last: who finds it so, and is refused, knows that nobody listens any more
         except BaseException:
             self._listener.close()
             raise

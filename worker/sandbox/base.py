@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -45,10 +46,19 @@ class Sandbox(ABC):
     name: ClassVar[str]
     uses_gateway: ClassVar[bool] = True
     """Whether there is a program that could call a model."""
+    has_engine: ClassVar[bool] = False
+    """Whether an engine mounts the directories, which may be another host's or know them by other names."""
 
     @abstractmethod
     def check(self) -> None:
         """Raise SandboxUnavailable, with what to do about it, unless runs can be started here."""
+
+    def host_directory(self, directory: Path, configured: Path | None) -> Path | None:
+        """What its engine calls an absolute directory of this process's; None: the same, or there is no engine.
+
+        ``configured`` is what a person has said it is called.
+        """
+        return None
 
     @abstractmethod
     def open(self, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> SandboxSession:
@@ -59,5 +69,9 @@ class Sandbox(ABC):
         return None
 
     @abstractmethod
-    def reap(self, worker: str) -> int:
-        """Remove what earlier sessions of the worker of that name left behind; how many there were."""
+    def reap(self, worker: str, own: bool = False) -> int:
+        """Remove what processes of the worker of that name left behind that are gone; how many runs that was.
+
+        A process that lives may be at work, whoever's it is: a session looks into its sandbox before its worker has
+        taken a name. ``own``: this process is about to go too. Those of another container look as if they were gone.
+        """

@@ -13,6 +13,8 @@ RUNNER_FILE = "/opt/scaffoldry/runner.pyc"
 
 LABEL_PREFIX = "scaffoldry."
 WORKER_LABEL = LABEL_PREFIX + "worker"
+MAKER_LABEL = LABEL_PREFIX + "maker"
+"""Names the process that has the container; one whose process is gone is a stray."""
 
 SHM_SIZE = 1024**2
 """Python's multiprocessing keeps its semaphores in /dev/shm; more than those does not fit."""
@@ -39,9 +41,9 @@ MASKED_PATHS = (
 
 
 def container_config(
-    image: str, scaffold: ScaffoldMount, limits: Limits, labels: Labels, request: RunRequest
+    image: str, scaffold: ScaffoldMount, limits: Limits, labels: Labels, request: RunRequest, maker: str = ""
 ) -> dict[str, Any]:
-    """The body of ``POST /containers/create`` for one run."""
+    """The body of ``POST /containers/create`` for one run of the process ``maker``."""
     return {
         "Image": image,
         "Entrypoint": ["python3", *COMMAND, RUNNER_FILE, SCAFFOLD_DIR],
@@ -50,13 +52,17 @@ def container_config(
         "User": USER,
         "Hostname": "scaffold",
         "Env": _environment(request),
-        "Labels": {LABEL_PREFIX + name: str(value) for name, value in labels.model_dump().items()},
+        "Labels": _labels(labels, maker),
         "OpenStdin": True,
         "StdinOnce": True,
         "NetworkDisabled": True,
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host_config(scaffold, limits, request),
     }
+
+
+def _labels(labels: Labels, maker: str) -> dict[str, str]:
+    return {**{LABEL_PREFIX + name: str(value) for name, value in labels.model_dump().items()}, MAKER_LABEL: maker}
 
 
 def _environment(request: RunRequest) -> list[str]:

@@ -1,4 +1,4 @@
-"""What kind of engine this is, and what is to be said about it; for `scaffoldry doctor`."""
+"""What kind of engine this is, whether runs may be started on it, and what else is to be said about it."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ from shared.models.base import Frozen
 from worker.sandbox.docker import Engine
 from worker.sandbox.image import image_info, image_reference
 
+OLDEST_API = (1, 40)
+"""Engine 19.03: the first that heeds `NonRecursive`. An older one would mount what lies below a scaffold, unasked."""
 RUNC_FIXES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
     "CVE-2024-21626": ((1, 1, 12),),
     "CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881": ((1, 2, 8), (1, 3, 3), (1, 4, 0)),
@@ -28,6 +30,8 @@ class EngineReport(Frozen):
     image: str
     image_digest: str | None
     """None: the image is not there."""
+    unfit: str | None
+    """Why no run is started on this engine, in a sentence."""
     warnings: tuple[str, ...]
 
     @property
@@ -54,7 +58,22 @@ def engine_report(engine: Engine | None = None) -> EngineReport:
         seccomp=any("seccomp" in option for option in options),
         image=image_reference(),
         image_digest=image_info(engine).digest,
+        unfit=why_unfit(version, engine.is_local),
         warnings=(*runc_warnings(runc), *limit_warnings(info, options)),
+    )
+
+
+def why_unfit(version: Mapping[str, Any], is_local: bool) -> str | None:
+    """Why no run is started on an engine that answers ``GET /version`` with that; None where runs are."""
+    if version.get("Os") != "linux" or not is_local:
+        return "The Docker engine is not this host's own, so it does not see its directories: unset DOCKER_HOST."
+    spoken = str(version.get("ApiVersion", "unknown"))
+    match = re.fullmatch(r"(\d+)\.(\d+)", spoken)
+    if match is not None and (int(match[1]), int(match[2])) >= OLDEST_API:
+        return None
+    return (
+        f"The Docker engine {version.get('Version', 'of unknown version')} is too old: it speaks API {spoken}, and "
+        f"scaffolds are confined with what API {OLDEST_API[0]}.{OLDEST_API[1]} (engine 19.03) brought. Update it."
     )
 
 

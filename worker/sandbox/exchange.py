@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from worker.sandbox.protocol import GRACE, START_TIMEOUT
+from worker.sandbox.protocol import GRACE, start_timeout
 from worker.sandbox.stream import Capture
 
 _CHUNK = 1 << 16
@@ -23,7 +23,7 @@ class End(Enum):
 
 
 class Deadline:
-    """The outer deadline: START_TIMEOUT until the runner is ready, then the run's timeout and GRACE."""
+    """The outer deadline: ``start_timeout`` from now until the runner is ready, then the run's timeout and GRACE."""
 
     def __init__(self, timeout: float, capture: Capture) -> None:
         self._timeout = timeout
@@ -34,7 +34,7 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left; 0 where it has passed."""
         if self._capture.began is None:
-            end = self._opened + START_TIMEOUT
+            end = self._opened + start_timeout(self._timeout)
         else:
             end = self._capture.began + self._timeout + GRACE
         return max(0.0, end - time.monotonic())

@@ -1,8 +1,9 @@
 """The failure classifier: from what a sandbox saw to one status. Pure; its table of cases is its test.
 
-Whether our machinery failed is decided by one thing that no program can bring about: the runner never said ``ready``,
-which it does before it reads a byte of the scaffold's. After that, whatever happened is the program's doing. (An engine
-that does not answer is no observation; sandboxes raise InfraError for it themselves.)
+Whether our machinery failed is decided by two things that no program can bring about: the runner never said ``ready``,
+which it does before it reads a byte of the scaffold's; or the engine was asked, by somebody else than us, to kill or
+stop the container. Apart from those, whatever happened is the program's doing. (An engine that does not answer is no
+observation; sandboxes raise InfraError for it themselves.)
 
 What could be read in more than one way is decided so:
 
@@ -32,6 +33,8 @@ class Observation(Frozen):
     """Some process of the run was killed for its memory."""
     deadline_passed: bool = False
     """The outer deadline (or the one for the start) passed, and the run was ended from outside."""
+    killed_from_outside: bool = False
+    """The engine was asked to signal the container, and not by the sandbox. Exit codes do not tell: programs choose."""
     answer_flooded: bool = False
     """There was more on the answer channel than any answer takes, and the run was ended from outside."""
     text_flooded: bool = False
@@ -47,7 +50,9 @@ class Verdict(Frozen):
 
 
 def classify(seen: Observation, limits: Limits) -> Verdict:
-    """The verdict on a run; ``infra_error`` only where the program never began."""
+    """The verdict on a run; ``infra_error`` only where the program never began, or others ended it."""
+    if seen.killed_from_outside:
+        return _failed(Status.INFRA_ERROR, "The container was killed from outside, by way of its engine.")
     if not seen.answer.startswith(READY):
         return _failed(Status.INFRA_ERROR, f"The program's runner did not start{_ending(seen)}.")
     if seen.answer_flooded:

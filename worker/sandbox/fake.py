@@ -33,7 +33,7 @@ class FakeSandbox(Sandbox):
     def open(self, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> SandboxSession:
         return FakeSession(self)
 
-    def reap(self, worker: str) -> int:
+    def reap(self, worker: str, own: bool = False) -> int:
         return 0
 
     def next_answer(self, request: RunRequest) -> Answer:

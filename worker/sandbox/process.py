@@ -34,8 +34,8 @@ class ProcessSandbox(Sandbox):
     def open(self, scaffold: ScaffoldMount, limits: Limits, labels: Labels) -> SandboxSession:
         return ProcessSession(scaffold, limits, labels)
 
-    def reap(self, worker: str) -> int:
-        return strays.reap(worker)
+    def reap(self, worker: str, own: bool = False) -> int:
+        return strays.reap(worker, own)
 
 
 class ProcessSession(SandboxSession):
@@ -47,7 +47,9 @@ class ProcessSession(SandboxSession):
         self._labels = labels
 
     def run(self, request: RunRequest, on_output: OnOutput | None = None) -> RunOutcome:
-        with tempfile.TemporaryDirectory(prefix=strays.prefix(self._labels.worker), ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(
+            prefix=strays.own_prefix(self._labels.worker), ignore_cleanup_errors=True
+        ) as name:
             try:
                 return self._run_in(Path(name), request, Capture(self._limits, on_output))
             finally:
@@ -70,7 +72,7 @@ class ProcessSession(SandboxSession):
                 if stream is not None and not stream.closed:
                     stream.close()
             code = process.wait()
-        return conclude(capture, end, 128 - code if code < 0 else code, False, self._limits)
+        return conclude(capture, end, 128 - code if code < 0 else code, self._limits, oom_killed=False)
 
     def _start(self, scratch: Path, request: RunRequest) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -88,7 +90,7 @@ class ProcessSession(SandboxSession):
         assert process.stdin and process.stdout and process.stderr
         self._limit(process.pid)
         deadline = Deadline(self._limits.timeout, capture)
-        source = Input(process.stdin.fileno(), encode_request(request, self._limits), process.stdin.close)
+        source = Input(process.stdin.fileno(), encode_request(request, self._limits))
         readers = {
             process.stdout.fileno(): lambda data: capture.feed(ANSWER, data),
             process.stderr.fileno(): lambda data: capture.feed(TEXT, data),

@@ -24,7 +24,19 @@ COMMAND = ("-I", "-B", "-X", "utf8")
 GRACE = 5.0
 """Seconds the runner has to keep the inner deadline before the outer one ends the run."""
 START_TIMEOUT = 60.0
-"""Seconds until the runner must be ready; the machine may be busy, and that is no program's fault."""
+"""Most seconds until the runner must be ready; the machine may be busy, and that is no program's fault."""
+_LEAST_START_TIMEOUT = 24.0
+_START_GRACE = 20.0
+
+
+def start_timeout(timeout: float) -> float:
+    """Seconds until the runner of a run with that timeout must be ready.
+
+    A run whose engine hangs is over, with the look at the engine after it, within its timeout and 30 s, as is one that
+    takes all its time and whose killing hangs.
+    """
+    return min(START_TIMEOUT, max(_LEAST_START_TIMEOUT, timeout + _START_GRACE))
+
 
 KINDS: Mapping[str, Status] = MappingProxyType(
     {

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.maker import is_left, this_process
+
 MARK = "TMPDIR"
 """The variable that names the scratch directory; programs have a use for it too."""
 
@@ -23,19 +25,30 @@ def prefix(worker: str) -> str:
     return f"scaffoldry-{re.sub(r'[^A-Za-z0-9.-]', '-', worker)}_run_"
 
 
+def own_prefix(worker: str) -> str:
+    """The same for those of this process."""
+    return f"{prefix(worker)}{this_process()}-"
+
+
 def kill(scratch: Path) -> None:
     """Kill every process that carries ``scratch``, until none is left."""
     _kill_marked(f"{MARK}={scratch}\0".encode())
 
 
-def reap(worker: str) -> int:
-    """Kill what earlier runs of the worker of that name left, and remove their scratch directories; how many runs."""
-    root = Path(tempfile.gettempdir())
-    left = [path for path in root.glob(f"{prefix(worker)}*") if path.is_dir() and not path.is_symlink()]
-    for path in left:
+def reap(worker: str, own: bool = False) -> int:
+    """Kill what runs left whose process, one of the worker of that name, is gone, with their scratch directories; how
+    many runs. ``own``: also those of this process."""
+    names = {path: path.name.removeprefix(prefix(worker)).partition("-")[0] for path in _scratch_directories(worker)}
+    orphans = [path for path, maker in names.items() if is_left(maker, own)]
+    for path in orphans:
         kill(path)
         shutil.rmtree(path, ignore_errors=True)
-    return len(left)
+    return len(orphans)
+
+
+def _scratch_directories(worker: str) -> list[Path]:
+    root = Path(tempfile.gettempdir())
+    return [path for path in root.glob(f"{prefix(worker)}*") if path.is_dir() and not path.is_symlink()]
 
 
 def _kill_marked(mark: bytes) -> None:

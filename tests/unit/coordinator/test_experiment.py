@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.experiment import create, prepare, take_mended_scorer
+from coordinator.verify import Check
+from coordinator.verify.flaw import Fault
 from shared.errors import SpecError
 from shared.file_manager import ExperimentFileManager
 
@@ -41,6 +43,17 @@ def test_an_experiment_keeps_what_its_spec_brings_along(spec: Path, tmp_path: Pa
     assert files.load_model_script("words.yaml") == "[one, two]"
     assert files.load_model_script("../words.yaml") is None
     assert files.load_metadata().spec.name == "made"
+
+
+def test_other_answers_of_a_scripted_model_are_noticed(spec: Path, tmp_path: Path) -> None:
+    files = made(spec, tmp_path / "experiments")
+    assert [flaw for flaw in Check(files).foundations() if flaw.is_problem] == []
+    files.save_model_script("words.yaml", "[one, three]")
+    (flaw,) = Check(files).foundations()
+    assert (flaw.fault, flaw.file) == (Fault.DAMAGED, files.model_script_file("words.yaml"))
+    (Path(str(files)) / flaw.file).unlink()
+    (flaw,) = Check(files).foundations()
+    assert flaw.fault is Fault.MISSING
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.generation import attempts_of
 from coordinator.proposers import Draft, Order
+from coordinator.verify import Check, admit
 from shared.errors import CorruptFile, Exhausted, OutOfBudget, Unavailable
 from shared.file_manager import ExperimentFileManager
 from shared.models import Details, Job
@@ -75,6 +76,31 @@ def test_without_a_proposer_the_given_ones_are_evaluated(tmp_path: Path) -> None
     files.save_plan(files.load_plan(0).model_copy(update={"runs": {"valid_0": DATA["valid"][0]}}))
     found = Session(files, None).run()
     assert means(found[0]) == {"0": 1.0, "1": 1.0}
+
+
+def test_results_are_durable_before_a_child_or_a_score_rests_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str) -> None:
+        method = getattr(ExperimentFileManager, name)
+
+        def spy(files: ExperimentFileManager, *arguments: object) -> object:
+            child = name == "save_scaffold" and "-" in str(arguments[0])
+            done.append("born" if child else name)
+            return method(files, *arguments)
+
+        monkeypatch.setattr(ExperimentFileManager, name, spy)
+
+    files = experiment(tmp_path, GIVEN, loop={"iterations": 2, "train_per_scaffold": 1})
+    for name in ("make_results_durable", "save_scores", "save_scaffold"):
+        noted(name)
+    Session(files, ToldProposer(better)).run()
+    assert "make_results_durable" in done[: done.index("save_scores")]
+    trained = done[done.index("save_scores") : done.index("born")]
+    assert "make_results_durable" in trained, "what its parent did in training"
+    assert done[-2:] == ["make_results_durable", "save_scores"], "those of the test split"
 
 
 def test_an_earlier_scaffold_that_is_better_stays_a_parent(tmp_path: Path) -> None:
@@ -310,6 +336,11 @@ def test_an_experiment_that_is_stopped_anywhere_comes_to_the_same(
         # What was answered with None left nothing to keep; it may be asked again.
         answered += Counter({key: n for key, n in proposer.answered.items() if not given_up(*key)})
         ran += map(place, session.queue.ran)
+        seen = ExperimentFileManager.open(Path(str(files)))
+        assert admit(seen) == [], "wherever it was stopped, it can be gone on with"
+        flaws = list(Check(seen).everything())
+        assert not [flaw for flaw in flaws if flaw.is_problem], "and is whole"
+    assert flaws == [], "and in the end there is nothing left to do"
     assert left_behind(files) == expected
     assert max(answered.values()) == 1, "a proposal that was made is made no second time"
     assert len(ran) == len(set(ran)) and set(ran) == jobs, "no run that is committed is made again"

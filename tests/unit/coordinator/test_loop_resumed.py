@@ -13,7 +13,7 @@ from coordinator.proposers import Order
 from shared.budget import Budget
 from shared.errors import Exhausted, OutOfBudget, SpecChanged
 from shared.file_manager import ExperimentFileManager
-from shared.models import Job
+from shared.models import Job, Status
 from shared.models.ids import PREFLIGHT, split_of
 from shared.models.spec import BudgetSpec
 from tests.looping import DATA, RAISING, Session, ToldProposer, code, experiment, install, left_behind
@@ -51,6 +51,19 @@ def test_one_lucky_run_does_not_make_a_winner_and_a_late_winner_is_tested(tmp_pa
     found = Session(files, ToldProposer(better)).run()[-1]
     assert found.winner is not None
     assert (found.winner.scaffold_id, found.winner.valid_mean, found.winner.test_mean) == ("1", 0.5, 0.5)
+
+
+def test_a_result_that_came_after_its_run_was_given_up_takes_it_out_of_quarantine(tmp_path: Path) -> None:
+    files = experiment(tmp_path, GIVEN, loop={"iterations": 1}, proposer={"name": "told"})
+    session = Session(files, ToldProposer(better))
+    session.run()
+    job = Job(experiment=files.name, iteration=0, scaffold_id="1", run_type="valid_1")
+    result = files.load_result(job)
+    assert result is not None
+    files.quarantine(result.model_copy(update={"status": Status.INFRA_ERROR, "score": None}))
+    assert files.quarantined_count(0) == 1
+    Session(files, ToldProposer(better)).run()
+    assert files.quarantined_count(0) == 0 and files.load_result(job) == result
 
 
 def test_a_trial_that_our_machinery_failed_is_made_again(tmp_path: Path) -> None:

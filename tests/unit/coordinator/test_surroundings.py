@@ -13,6 +13,7 @@ from coordinator.surroundings import find_surroundings
 from shared.errors import BrokerUnavailable, NoWorker, SandboxUnavailable
 from shared.models.spec import ExecutorSpec
 from shared.settings import get_settings
+from tests.lab import FakeApp, worker
 from worker import probe
 
 EXECUTOR = ExecutorSpec(timeout=7, memory=64 * 1024**2, max_calls=3)
@@ -26,30 +27,18 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     get_settings.cache_clear()
 
 
-class Control:
-    """A broker's control channel with prepared replies."""
+def with_workers(monkeypatch: pytest.MonkeyPatch, data_dir: Path, *replies: dict[str, Any]) -> FakeApp:
+    """Workers 0, 1, ... that see the data directory and look into their sandbox with those replies."""
 
-    def __init__(self, replies: list[dict[str, Any]]) -> None:
-        self.control = self
-        self.replies = replies
-        self.asked: list[Any] = []
+    def answering(number: int, reply: dict[str, Any]) -> tuple[str, Any]:
+        node, state = worker(str(number), data_dir)
+        return node, lambda question: state({}) if question["command"] == "scaffoldry_state" else reply
 
-    def ping(self, timeout: float) -> list[dict[str, Any]]:
-        return [{name: {"ok": "pong"}} for reply in self.replies for name in reply]
-
-    def broadcast(
-        self, command: str, arguments: dict[str, Any], destination: list[str], **options: Any
-    ) -> list[dict[str, Any]]:
-        self.asked.append((command, arguments, destination))
-        return [reply for reply in self.replies if destination[0] in reply]
-
-
-def with_workers(monkeypatch: pytest.MonkeyPatch, *replies: dict[str, Any]) -> Control:
-    control = Control([{f"worker@{n}": reply} for n, reply in enumerate(replies)])
-    monkeypatch.setattr(surroundings, "make_app", lambda url: control)
+    app = FakeApp(*(answering(number, reply) for number, reply in enumerate(replies)))
+    monkeypatch.setattr(surroundings, "make_app", lambda url: app)
     monkeypatch.setattr(surroundings, "check_broker", lambda app, where: None)
     monkeypatch.setattr(surroundings, "_here", lambda sandbox, data_dir, quiet: None)
-    return control
+    return app
 
 
 def test_this_machines_sandbox(tmp_path: Path) -> None:
@@ -71,21 +60,28 @@ def test_no_sandbox_and_no_broker(tmp_path: Path) -> None:
 
 def test_a_worker_is_asked_where_there_is_no_sandbox_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numpy = {"python": "3.12.1", "packages": ["numpy 2.1.0"]}
-    control = with_workers(monkeypatch, {"error": "No engine."}, numpy, numpy)
+    lab = with_workers(monkeypatch, tmp_path, {"error": "No engine."}, numpy, numpy)
     found = find_surroundings("docker", EXECUTOR, data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
     assert (found.python, found.packages) == ("3.12.1", ("numpy 2.1.0",))
     question = ("scaffoldry_surroundings", {"sandbox": "docker"})
-    assert control.asked == [(*question, ["worker@0"]), (*question, ["worker@1"])]
+    assert lab.asked[1:] == [question, question], "the third need not be asked"
+
+
+def test_a_worker_that_will_not_run_the_scaffolds_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = with_workers(monkeypatch, tmp_path / "elsewhere", {"python": "3.12.1"})
+    with pytest.raises(NoWorker, match="worker@0 does not share the data directory"):
+        find_surroundings("docker", EXECUTOR, data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
+    assert {command for command, _ in lab.asked} == {"scaffoldry_state"}
 
 
 def test_no_worker_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_workers(monkeypatch)
+    with_workers(monkeypatch, tmp_path)
     with pytest.raises(NoWorker, match=r"no worker on redis://127\.0\.0\.1:1/0 answers"):
         find_surroundings("docker", EXECUTOR, data_dir=tmp_path, broker_url="redis://:secret@127.0.0.1:1/0")
 
 
 def test_a_worker_without_a_sandbox_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_workers(monkeypatch, {"error": "No engine."})
+    with_workers(monkeypatch, tmp_path, {"error": "No engine."})
     with pytest.raises(SandboxUnavailable, match=r"The worker 0 could not look into its sandbox: No engine"):
         find_surroundings("docker", EXECUTOR, data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
 
@@ -95,6 +91,17 @@ def test_a_broker_that_does_not_answer(tmp_path: Path) -> None:
         find_surroundings("none", EXECUTOR, data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0")
 
 
-def test_what_a_worker_answers() -> None:
+def test_what_a_worker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCAFFOLDRY_SANDBOX", "process")
+    get_settings.cache_clear()
     assert probe.scaffoldry_surroundings(None, sandbox="process")["python"] == platform.python_version()
-    assert "no sandbox named 'x'" in probe.scaffoldry_surroundings(None, sandbox="x")["error"]
+
+
+@pytest.mark.parametrize("name", ["process", "x"])
+def test_a_worker_looks_into_no_sandbox_but_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it change, for one question, what its engine calls the directories."""
+    monkeypatch.setenv("SCAFFOLDRY_HOST_DATA_DIR", "/srv/lab")
+    get_settings.cache_clear()
+    before = get_settings()
+    assert probe.scaffoldry_surroundings(None, sandbox=name) == {"error": "This worker has the sandbox 'docker' alone."}
+    assert get_settings() is before

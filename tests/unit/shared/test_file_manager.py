@@ -1,22 +1,32 @@
 """The experiment directory: the interface the founding document fixes, and what the product adds to it."""
 
+import gc
 import inspect
 import json
 import multiprocessing
 import os
+import re
+import signal
 import stat
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import atomic
 from shared.errors import CorruptFile, InvalidId, NotAnExperiment
-from shared.file_manager import ExperimentFileManager
+from shared.file_manager import TEMPORARY_SECONDS, ExperimentFileManager
+from shared.job_key import code_digest
+from shared.maker import this_writer
 from shared.models import Details, Example, Job, Plan, RunResult, ScaffoldMetadata, ScaffoldResult, Status
 from shared.models.spending import Spending
+from shared.plans import KEPT
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CODE = "def process_input(input_string):\n    return input_string\n"
@@ -41,6 +51,19 @@ def result(run_type: str = "valid_0", scaffold_id: str = "0", **fields: Any) -> 
     return RunResult(**{**defaults, **fields})
 
 
+def answer_of(member: Any) -> Any:
+    """The type that a method or property is declared to give."""
+    return get_type_hints(member.fget if isinstance(member, property) else member)["return"]
+
+
+def classes_in(annotation: Any) -> set[Any]:
+    """All classes that an annotation names, at any depth, with those they derive from."""
+    if isinstance(annotation, list):  # what a Callable takes
+        return set().union(*map(classes_in, annotation))
+    inner = set().union(*map(classes_in, get_args(annotation)))
+    return inner | set(inspect.getmro(annotation) if isinstance(annotation, type) else ())
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "exp"
@@ -55,21 +78,23 @@ class TestTheFoundingInterface:
     """One test a line of the document."""
 
     @pytest.mark.parametrize(
-        ("method", "parameters"),
+        ("method", "signature"),
         [
-            ("save_scaffold", ["self", "scaffold_id", "result"]),
-            ("load_scaffold", ["self", "scaffold_id"]),
-            ("save_scores", ["self", "iteration", "train_scores", "valid_scores"]),
-            ("load_scores", ["self", "iteration"]),
-            ("get_docker_scaffold_dir", ["self", "scaffold_id"]),
-            ("get_docker_logs_dir", ["self", "iteration", "scaffold_id"]),
+            ("__init__", "(self, experiment_dir: Path) -> None"),
+            ("save_scaffold", "(self, scaffold_id: str, result: ScaffoldResult) -> None"),
+            ("load_scaffold", "(self, scaffold_id: str) -> ScaffoldResult"),
+            (
+                "save_scores",
+                "(self, iteration: int, train_scores: dict[str, float], valid_scores: dict[str, float]) -> None",
+            ),
+            ("load_scores", "(self, iteration: int) -> dict[str, dict[str, float]]"),
+            ("get_docker_scaffold_dir", "(self, scaffold_id: str) -> Path"),
+            ("get_docker_logs_dir", "(self, iteration: int, scaffold_id: str) -> Path"),
         ],
     )
-    def test_signatures(self, method: str, parameters: list[str]) -> None:
-        assert list(inspect.signature(getattr(ExperimentFileManager, method)).parameters) == parameters
-
-    def test_constructor_takes_the_directory(self) -> None:
-        assert list(inspect.signature(ExperimentFileManager).parameters) == ["experiment_dir"]
+    def test_signatures(self, method: str, signature: str) -> None:
+        found = str(inspect.signature(getattr(ExperimentFileManager, method)))
+        assert re.sub(r"(\w+\.)+", "", found) == signature
 
     @pytest.mark.parametrize(
         "name",
@@ -79,10 +104,20 @@ class TestTheFoundingInterface:
         assert not hasattr(ExperimentFileManager, name)
 
     def test_only_the_docker_methods_return_paths(self) -> None:
-        public = [name for name in vars(ExperimentFileManager) if not name.startswith("_")]
-        methods = [getattr(ExperimentFileManager, name) for name in public]
-        giving = {m.__name__ for m in methods if callable(m) and inspect.signature(m).return_annotation is Path}
+        public = {name for name in dir(ExperimentFileManager) if not name.startswith("_")}
+        answers = {name: answer_of(getattr(ExperimentFileManager, name)) for name in public}
+        giving = {name for name, answer in answers.items() if PurePath in classes_in(answer)}
         assert giving == {"get_docker_scaffold_dir", "get_docker_logs_dir"}
+
+    @pytest.mark.parametrize(
+        "answer",
+        [Path, PurePath, Path | None, tuple[str, Path], list[Path], dict[str, tuple[Path, ...]], Iterator[Path]],
+    )
+    def test_a_path_is_found_wherever_it_hides_in_an_answer(self, answer: Any) -> None:
+        assert PurePath in classes_in(answer) | classes_in(Callable[[int], answer])
+
+    def test_nothing_else_of_it_is_a_path(self, files: ExperimentFileManager) -> None:
+        assert not [name for name, value in vars(files).items() if isinstance(value, PurePath) and name[0] != "_"]
 
     def test_save_scaffold_layout(self, files: ExperimentFileManager, directory: Path) -> None:
         files.save_scaffold("2-0", scaffold(model="m", parent_scaffold_id="2", iteration=1))
@@ -98,6 +133,23 @@ class TestTheFoundingInterface:
         saved = scaffold(code="x = 'ünï'\r\n", model="m")
         files.save_scaffold("0", saved)
         assert files.load_scaffold("0") == saved
+
+    def test_a_scaffolds_notes_survive_whatever_a_model_answered(self, files: ExperimentFileManager) -> None:
+        files.save_scaffold("0", scaffold(notes={"attempts": [{"answer": "half a pair: \ud800", "usd": 1e-07}]}))
+        assert files.load_scaffold_metadata("0").notes == {"attempts": [{"answer": "half a pair: ?", "usd": 1e-07}]}
+
+    def test_runtime_files_that_are_not_those_saved_are_named(
+        self, files: ExperimentFileManager, directory: Path
+    ) -> None:
+        files.save_scaffold("0", scaffold())
+        assert files.altered_runtime_files("0") == []
+        (directory / "scaffolds/0/llm_interfaces.py").write_text("")
+        (directory / "scaffolds/0/llm_executor.py").unlink()
+        assert files.altered_runtime_files("0") == ["llm_interfaces.py"]
+        files.save_scaffold("0", scaffold())
+        assert files.altered_runtime_files("0") == []
+        with pytest.raises(FileNotFoundError):
+            files.altered_runtime_files("1")
 
     def test_save_scaffold_again_replaces(self, files: ExperimentFileManager) -> None:
         files.save_scaffold("0", scaffold())
@@ -266,6 +318,121 @@ class TestResults:
         assert files.quarantined_run_types(0, "0") == []
 
 
+class TestSchemas:
+    """A result of schema 1 has no key, one of schema 2 has, and what is newer is not guessed at."""
+
+    KEY = "sha256:" + "5" * 64
+
+    def test_both_are_read(self, files: ExperimentFileManager) -> None:
+        old, new = result(), result("valid_1", key=self.KEY)
+        assert (old.schema_version, new.schema_version) == (1, 2)
+        for one in (old, new):
+            files.commit_result(one)
+            assert files.load_result(one.job) == one
+
+    @pytest.mark.parametrize("fields", [{"schema_version": 2}, {"schema_version": 1, "key": KEY}])
+    def test_a_key_that_should_not_be_there_or_should_is_an_error(
+        self, files: ExperimentFileManager, directory: Path, fields: dict[str, Any]
+    ) -> None:
+        self.write(directory, fields)
+        with pytest.raises(CorruptFile, match=r"valid_0\.json is not a RunResult .*of schema [12] has (a|no) key"):
+            files.load_result(result().job)
+
+    def test_a_newer_one_is_an_error(self, files: ExperimentFileManager, directory: Path) -> None:
+        self.write(directory, {"schema_version": 3, "key": self.KEY})
+        with pytest.raises(CorruptFile, match=r"schema 3; this version knows 2\): use the version that wrote it"):
+            files.load_result(result().job)
+
+    @staticmethod
+    def write(directory: Path, fields: dict[str, Any]) -> None:
+        path = directory / "results/0/0/valid_0.json"
+        atomic.write_file(path, atomic.seal({**result().model_dump(mode="json"), **fields}))
+
+
+class TestWhatIsLeftBehind:
+    """By processes that were killed; swept when a session begins."""
+
+    @pytest.mark.parametrize("name", [".tmp-1-x", "scoring/.tmp-1-x", "results/0/0/.tmp-1-x"])
+    def test_old_temporary_files_go_by_the_volumes_own_clock(
+        self, files: ExperimentFileManager, directory: Path, name: str
+    ) -> None:
+        session = files.begin()
+        began = 1e9  # an hour that is nowhere near the host's
+        os.utime(directory / "sessions" / "1", (began, began))
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        new = (directory / name).with_name(".tmp-2-y")
+        for path, age in ((directory / name, TEMPORARY_SECONDS + 1), (new, TEMPORARY_SECONDS - 1)):
+            path.touch()
+            os.utime(path, (began - age, began - age))
+        for other in (".tmp-a/file", "logs/.tmp-3-z"):
+            (directory / other).parent.mkdir(exist_ok=True)
+            (directory / other).touch()
+            os.utime(directory / other, (0, 0))
+        files.sweep(session)
+        assert not (directory / name).exists()
+        assert all(path.exists() for path in (new, directory / ".tmp-a/file", directory / "logs/.tmp-3-z"))
+
+    def test_who_wrote_here_is_known_and_goes_by_no_clock(
+        self, files: ExperimentFileManager, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whether killed a moment ago, or at work for ever so long; another host's writer is given a minute."""
+        session = files.begin()
+        place, pid, started = this_writer().split(".")
+        killed = directory / f".tmp-{place}.{pid}.{int(started) - 1}-a"
+        living = directory / f".tmp-{this_writer()}-b"
+        young, old = (directory / f".tmp-{'0' * 12}.{pid}.1-{end}" for end in "cd")
+        now = time.time()
+        for path, age in ((killed, 0.0), (living, 1e6), (young, 0.0), (old, 0.0)):
+            path.touch()
+            os.utime(path, (now - age, now - age))
+        os.utime(directory / "sessions" / "1", (now - 600, now - 600))
+        files.sweep(session)
+        assert living.exists() and young.exists() and old.exists() and not killed.exists()
+        os.utime(old, (now - 2 * TEMPORARY_SECONDS, now - 2 * TEMPORARY_SECONDS))
+        killed.touch()
+        files.sweep_again(session)
+        assert {path for path in directory.iterdir() if path.is_file()} == {living, young}
+
+    def test_a_killed_writer_is_named_by_what_it_leaves(self, files: ExperimentFileManager, directory: Path) -> None:
+        session = files.begin()
+        child = os.fork()
+        if child == 0:
+            os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+            try:
+                files.update_spending(lambda spending: spending)
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+        assert len(list(directory.glob(".tmp-*"))) == 1
+        files.sweep_again(session)
+        assert not list(directory.glob(".tmp-*"))
+
+    def test_the_drafts_of_what_is_committed_go_and_others_stay(
+        self, files: ExperimentFileManager, directory: Path
+    ) -> None:
+        for run_type in ("valid_0", "valid_1"):
+            files.begin_attempt(result(run_type).job, 1)._file.close()
+        files.commit_result(result())
+        files.sweep(files.begin())
+        assert [path.name[:9] for path in (directory / "attempts/0/0").iterdir()] == ["valid_1.1"]
+
+
+class TestTheDigestOfCode:
+    def test_it_is_that_of_the_code_that_was_handed_out(self, files: ExperimentFileManager) -> None:
+        files.save_scaffold("0", scaffold("x = 1\n"))
+        files.get_docker_scaffold_dir("0")
+        files.save_scaffold("0", scaffold("x = 2\n"))
+        assert files.scaffold_digest("0") == code_digest("x = 1\n")
+        files.get_docker_scaffold_dir("0")
+        assert files.scaffold_digest("0") == code_digest("x = 2\n")
+
+    def test_it_can_be_asked_for_at_once(self, files: ExperimentFileManager) -> None:
+        files.save_scaffold("0", scaffold())
+        assert files.scaffold_digest("0") == code_digest(CODE)
+        with pytest.raises(FileNotFoundError):
+            files.scaffold_digest("1")
+
+
 class TestTheRest:
     def test_plan_round_trip_and_change(self, files: ExperimentFileManager) -> None:
         runs = {"valid_0": Example(id="a", input="x 😀")}
@@ -278,6 +445,17 @@ class TestTheRest:
         files.save_plan(plan.model_copy(update={"assigned": {"valid": ("0",)}}))
         assert len(files.load_plan(0)) == 1
         assert files.plan_iterations() == [0]
+
+    def test_plans_of_long_ago_are_let_go(self, files: ExperimentFileManager) -> None:
+        for iteration in range(KEPT + 2):
+            files.save_plan(Plan(experiment="exp", iteration=iteration))
+        seen = [weakref.ref(files.load_plan(iteration)) for iteration in range(KEPT + 1)]
+        files.load_plan(1)
+        files.load_plan(KEPT + 1)
+        gc.collect()
+        still = [iteration for iteration, plan in enumerate(seen) if plan() is not None]
+        assert len(still) == KEPT - 1
+        assert 1 in still  # it was used since
 
     def test_create_makes_a_new_directory_each_time(self, tmp_path: Path) -> None:
         first = ExperimentFileManager.create(tmp_path, "gsm8k", NOW)
@@ -322,12 +500,32 @@ class TestTheRest:
         assert files.load_scores(0)["valid"] == {"0": 1.0}
         assert os.listdir(directory / "scoring") == ["scores_0.json"]
 
-    def test_probe(self, files: ExperimentFileManager) -> None:
-        files.ask_probe("token")
-        assert files.answer_probe("token", "lab2") == "ok"
-        assert "another token" in files.answer_probe("other", "lab3")
-        assert files.end_probe() == ["lab2"]
-        assert "does not exist here" in files.answer_probe("token", "lab2")
+
+class TestSessions:
+    """Numbered, each cancelled for ever or not at all."""
+
+    def test_each_has_a_number_of_its_own(self, files: ExperimentFileManager) -> None:
+        assert [files.begin() for _ in range(3)] == [1, 2, 3]
+        assert not files.is_cancelled() and not files.is_cancelled(3)
+
+    def test_all_so_far_are_cancelled_and_none_after(self, files: ExperimentFileManager) -> None:
+        before = [files.begin(), files.begin()]
+        files.cancel()
+        assert files.is_cancelled() and all(map(files.is_cancelled, before))
+        again = files.begin()
+        assert not files.is_cancelled(again) and not files.is_cancelled()
+        assert all(map(files.is_cancelled, before)), "a job of theirs may still lie on the queue"
+
+    def test_a_host_that_sees_an_old_directory_misses_no_session(
+        self, files: ExperimentFileManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As over NFS, where a listing is served from a cache."""
+        files.begin()
+        unseen = files.begin()
+        monkeypatch.setattr(files, "_last_session", lambda: 0)
+        files.cancel()
+        assert files.is_cancelled(unseen)
+        assert files.begin() > unseen
 
 
 class TestTheBudget:

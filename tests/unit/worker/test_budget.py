@@ -146,7 +146,7 @@ def test_a_run_whose_call_was_refused_is_not_committed(
 ) -> None:
     files = experiment(llm_calls=3)
     run_job(files, job(files, "valid_0"), 1, "w")
-    receipt = tasks._run(job(files, "valid_1"), 1, "w")
+    receipt = tasks._run(tasks.Message(job=job(files, "valid_1"), attempt=1, session=1), "w")
     assert receipt.out_of_budget and not receipt.status.counts and receipt.score is None
     assert receipt.error_message == "The budget of 3 model calls (budget.llm_calls) is used up."
     assert sandbox.runs == 2

@@ -75,3 +75,28 @@ def test_a_result_that_no_plan_knows_is_an_error(files: ExperimentFileManager) -
     files.commit_result(result(files, "valid_7", 0.0))
     with pytest.raises(CorruptFile, match=r"valid_7.*no part of that iteration's plan"):
         rescore(Path(str(files)))
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_what_the_engine_calls_the_usual_folder_says_nothing_of_another(
+    usual: bool, files: ExperimentFileManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = files.load_metadata()
+    spec = metadata.spec.model_copy(update={"sandbox": "docker"})
+    files.save_metadata(metadata.model_copy(update={"spec": spec}))
+    monkeypatch.setenv("SCAFFOLDRY_DATA_DIR", str(tmp_path if usual else tmp_path / "usual"))
+    monkeypatch.setenv("SCAFFOLDRY_HOST_DATA_DIR", "/srv/lab")
+    settings.get_settings.cache_clear()
+    rescore(Path(str(files)))
+    assert settings.get_settings().host_data_dir == (Path("/srv/lab") if usual else None)
+
+
+def test_a_result_keeps_its_key(files: ExperimentFileManager) -> None:
+    """What ran is the same, whatever is thought of it."""
+    keyed = result(files, "train_0", 0.0).model_copy(update={"key": "sha256:" + "0" * 64, "schema_version": 2})
+    plan = files.load_plan(0)
+    files.save_plan(plan.model_copy(update={"runs": {**plan.runs, "train_0": plan.runs["valid_0"]}}))
+    files.commit_result(keyed)
+    rescore(Path(str(files)))
+    again = files.load_result(keyed.job)
+    assert again is not None and (again.score, again.key, again.schema_version) == (1.0, keyed.key, 2)

@@ -11,7 +11,8 @@ import pytest
 from shared.file_manager import ExperimentFileManager
 from shared.models import ExperimentMetadata, ExperimentSpec
 from shared.settings import get_settings
-from worker import probe, tasks
+from worker import tasks
+from worker.cancelled import CancelledSessions
 from worker.tasks import run_job_task
 
 GOOD = {"experiment": "x_1", "iteration": 0, "scaffold_id": "0", "run_type": "valid_0"}
@@ -63,10 +64,10 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_message_that_is_no_job_is_refused_without_touching_a_path(
     data_dir: Path, watch: Watch, job: dict[str, Any], attempt: Any
 ) -> None:
-    run_job_task({}, 1)  # whatever is read only once has been read
+    run_job_task({}, 1, 1)  # whatever is read only once has been read
     watch.on = True
     try:
-        receipt = run_job_task(job, attempt)
+        receipt = run_job_task(job, attempt, 1)
     finally:
         watch.on = False
     assert watch.seen == []
@@ -86,19 +87,11 @@ def test_the_watch_hears_of_paths(data_dir: Path, watch: Watch) -> None:
 
 
 def test_a_job_of_no_experiment_here_is_a_receipt_that_says_so(data_dir: Path) -> None:
-    receipt = run_job_task(GOOD, 2)
+    receipt = run_job_task(GOOD, 2, 1)
     assert (receipt["status"], receipt["attempt"]) == ("infra_error", 2)
+    assert receipt["host_trouble"], "its coordinator has it: it is this host that has another volume"
     assert receipt["error_message"] == ".../x_1 holds no experiment: there is no metadata.json in it."
     assert str(data_dir) not in str(receipt)
-
-
-@pytest.mark.parametrize("experiment", ["../probe", "/etc", "a\0b", "", None])
-def test_a_probe_with_a_hostile_name_is_refused(data_dir: Path, experiment: Any) -> None:
-    (data_dir.parent / "probe").mkdir(exist_ok=True)
-    (data_dir.parent / "probe" / "token").write_text("t")
-    answer = probe.scaffoldry_probe(None, experiment=experiment, token="t")
-    assert "cannot name an experiment" in answer["volume"]
-    assert [path.name for path in (data_dir.parent / "probe").iterdir()] == ["token"]
 
 
 def test_a_worker_runs_in_its_own_sandbox_alone(data_dir: Path) -> None:
@@ -112,6 +105,23 @@ def test_a_worker_runs_in_its_own_sandbox_alone(data_dir: Path) -> None:
             spec=ExperimentSpec.model_validate({**spec, "sandbox": "process"}),
         )
     )
-    receipt = run_job_task(GOOD, 1)
+    receipt = run_job_task(GOOD, 1, 1)
     assert receipt["status"] == "infra_error"
     assert "runs in the sandbox 'process', and this worker in 'docker' alone" in receipt["error_message"]
+
+
+def test_a_job_of_a_cancelled_session_is_dropped(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the mark on the volume says so or the worker was told; and a later session's is not."""
+    files = ExperimentFileManager(data_dir / "x_1")
+    monkeypatch.setattr(tasks, "_experiment", lambda name: files)
+    monkeypatch.setattr(tasks, "cancelled_sessions", CancelledSessions())
+    began = files.begin()
+    assert not run_job_task(GOOD, 1, began).get("cancelled", False)
+    last = files.cancel()
+    assert run_job_task(GOOD, 1, began).get("cancelled", False)
+    resumed = files.begin()
+    assert resumed > last
+    assert not run_job_task(GOOD, 1, resumed).get("cancelled", False)
+    tasks.cancelled_sessions.add("x_1", resumed)
+    assert run_job_task(GOOD, 1, resumed).get("cancelled", False)
+    assert not run_job_task(GOOD, 1, files.begin()).get("cancelled", False)

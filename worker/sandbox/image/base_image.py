@@ -27,7 +27,7 @@ def find_base(engine: Engine, say: Say) -> str:
         if engine.image(reference) is not None:
             return reference
     say(f"Asking the registry for {OFFICIAL} (at most {REGISTRY_TIMEOUT} s).")
-    if Engine(timeout=REGISTRY_TIMEOUT).is_offered(OFFICIAL):
+    if engine.is_offered(OFFICIAL, REGISTRY_TIMEOUT):
         say(f"Pulling {OFFICIAL}.")
         engine.pull(OFFICIAL)
         return OFFICIAL
@@ -37,28 +37,39 @@ def find_base(engine: Engine, say: Say) -> str:
 
 
 def _make_fallback(engine: Engine, say: Say) -> None:
-    _need_debootstrap(say)
+    as_root = _way_to_root()
+    _need_debootstrap(as_root, say)
     began = time.monotonic()
     parent = Path(tempfile.mkdtemp(prefix="scaffoldry-base-"))
     tree = parent / "tree"
     try:
         _run(
-            ["debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, str(tree)],
+            [*as_root, "debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, str(tree)],
             "debootstrap could not make a Debian tree",
         )
-        _slim(tree)
-        _import(engine, tree)
+        _slim(as_root, tree)
+        _import(as_root, engine, tree)
     finally:
-        _remove(parent)
+        _remove(as_root, parent)
     say(f"Made {FALLBACK} in {time.monotonic() - began:.0f} s.")
 
 
-def _need_debootstrap(say: Say) -> None:
-    if os.geteuid() != 0:
-        raise SandboxUnavailable(
-            f"No registry answers, and only root can make the image of Debian's packages: "
-            f"run `scaffoldry image build` as root once, or load an image named {OFFICIAL}."
-        )
+def _way_to_root() -> tuple[str, ...]:
+    """What a command that only root may run begins with: nothing for root, else a sudo that asks for no password."""
+    if os.geteuid() == 0:
+        return ()
+    sudo = ("sudo", "-n")
+    if shutil.which("sudo"):
+        asked = subprocess.run([*sudo, "true"], stdin=subprocess.DEVNULL, capture_output=True)
+        if asked.returncode == 0:
+            return sudo
+    raise SandboxUnavailable(
+        f"No registry answers, and only root or a user whose sudo asks for no password can make the image of Debian's "
+        f"packages: run `scaffoldry image build` as root once, or load an image named {OFFICIAL}."
+    )
+
+
+def _need_debootstrap(as_root: Sequence[str], say: Say) -> None:
     if shutil.which("debootstrap"):
         return
     if not shutil.which("apt-get"):
@@ -67,9 +78,9 @@ def _need_debootstrap(say: Say) -> None:
             f"install debootstrap, or load an image named {OFFICIAL}."
         )
     say("Installing debootstrap with apt-get.")
-    _run(["apt-get", "update", "-qq"], "apt-get could not read the lists of packages")
+    _run([*as_root, "apt-get", "update", "-qq"], "apt-get could not read the lists of packages")
     _run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"],
+        [*as_root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"],
         "apt-get could not install debootstrap",
     )
 
@@ -81,16 +92,16 @@ def _run(command: Sequence[str], complaint: str) -> None:
         raise SandboxUnavailable(f"{complaint} (exit code {done.returncode}): {last}")
 
 
-def _slim(tree: Path) -> None:
+def _slim(as_root: Sequence[str], tree: Path) -> None:
     """Leave out what only an installation needs."""
-    for pattern in ("var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*", "usr/share/doc/*", "usr/share/locale/*"):
-        for path in tree.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    patterns = ("var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*", "usr/share/doc/*", "usr/share/locale/*")
+    paths = [str(path) for pattern in patterns for path in tree.glob(pattern)]
+    _run([*as_root, "rm", "-rf", "--", *paths], "rm could not slim the Debian tree")
 
 
-def _import(engine: Engine, tree: Path) -> None:
-    command = ["tar", "--sort=name", "--numeric-owner", "--one-file-system", "-C", str(tree), "-c", "."]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+def _import(as_root: Sequence[str], engine: Engine, tree: Path) -> None:
+    command = [*as_root, "tar", "--sort=name", "--numeric-owner", "--one-file-system", "-C", str(tree), "-c", "."]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tar:
         assert tar.stdout is not None
         engine.import_tree(tar.stdout, FALLBACK_REPOSITORY, SUITE)
     if tar.returncode != 0:
@@ -98,9 +109,9 @@ def _import(engine: Engine, tree: Path) -> None:
         raise SandboxUnavailable(f"tar could not read the Debian tree (exit code {tar.returncode}).")
 
 
-def _remove(parent: Path) -> None:
+def _remove(as_root: Sequence[str], parent: Path) -> None:
     """An interrupted debootstrap may leave /proc mounted in its tree."""
     proc = parent / "tree" / "proc"
     if proc.is_mount():
-        subprocess.run(["umount", "--lazy", str(proc)], check=True)
-    shutil.rmtree(parent)
+        subprocess.run([*as_root, "umount", "--lazy", str(proc)], check=True)
+    _run([*as_root, "rm", "-rf", "--", str(parent)], "rm could not remove the Debian tree")

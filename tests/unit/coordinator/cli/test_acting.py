@@ -4,7 +4,9 @@ import gc
 import json
 import os
 import signal
+import socket
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from coordinator.cli.run import interruptible
 from coordinator.experiment import Prepared
 from coordinator.report.base import Reporter
 from coordinator.session import summarize
+from shared import queue
 from shared.errors import NoWorker
 from shared.file_manager import ExperimentFileManager
 from shared.models import Finding, Job, Status
@@ -167,6 +170,70 @@ def test_a_name_is_a_name_whatever_it_reads_like(invoke, spec: Path, workers: Wo
     assert len(calls) == 2, "the name is no change of the spec"
 
 
+@pytest.mark.parametrize("flower", ["", "http://lab1:5555"])
+@pytest.mark.parametrize("broker", [[], ["--broker-url", "redis://lab1:6379/0"]])
+def test_run_and_resume_say_where_flower_shows_the_experiment(
+    invoke, spec: Path, workers: Workers, sessions, monkeypatch: pytest.MonkeyPatch, broker: list[str], flower: str
+) -> None:
+    sessions(lambda: None)
+    monkeypatch.setattr(queue, "check_broker", lambda app, where: None)
+    monkeypatch.setenv("SCAFFOLDRY_FLOWER_URL", flower)
+    told = [invoke("run", spec, *broker), invoke("resume", the_experiment(), *broker)]
+    link = f"Flower: http://lab1:5555/tasks?name=scaffoldry%20{the_experiment().name}.it"
+    for found in told:
+        assert found.stderr.splitlines().count(link) == (1 if broker and flower else 0), found.stderr
+        assert "Flower" not in found.stderr.replace(link, "")
+
+
+def test_the_link_is_an_event_too(
+    invoke, spec: Path, workers: Workers, sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions(lambda: None)
+    monkeypatch.setattr(queue, "check_broker", lambda app, where: None)
+    monkeypatch.setenv("SCAFFOLDRY_FLOWER_URL", "http://lab1:5555")
+    found = invoke("run", spec, "--broker-url", "redis://lab1:6379/0", "--json")
+    event = json.loads(found.stdout.splitlines()[0])
+    assert event["event"] == "message" and event["message"].startswith("Flower: http://lab1:5555/tasks?name=")
+
+
+def test_an_address_of_flower_that_is_none_is_found_out_before_anything_is_written(
+    invoke, spec: Path, home: Path, workers: Workers, sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = sessions(lambda: None)
+    monkeypatch.setenv("SCAFFOLDRY_FLOWER_URL", "lab1:5555")
+    found = invoke("run", spec, "--broker-url", "redis://127.0.0.1:1/0")
+    assert (found.exit_code, found.stdout, calls) == (2, "", [])
+    assert "SCAFFOLDRY_FLOWER_URL is 'lab1:5555'" in found.stderr
+    assert not (home / "experiments").exists()
+
+
+def test_a_port_for_metrics_that_is_taken_is_found_out_before_anything_is_written(
+    invoke, spec: Path, home: Path, workers: Workers, sessions
+) -> None:
+    calls = sessions(lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for found in (invoke("run", spec, "--metrics-port", port), invoke("run", spec, SCAFFOLDRY_METRICS_PORT=port)):
+            assert (found.exit_code, found.stdout, calls) == (2, "", [])
+            assert f"127.0.0.1:{port}: Address already in use" in found.stderr
+    assert not (home / "experiments").exists()
+
+
+def test_metrics_are_shown_while_the_experiment_runs(invoke, spec: Path, workers: Workers, sessions) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/metrics"
+    pages: list[str] = []
+
+    def read() -> None:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            pages.append(answer.read().decode())
+
+    sessions(read)
+    found = invoke("run", spec, "--metrics-port", url.split(":")[2].removesuffix("/metrics"))
+    assert f"Metrics: {url}" in found.stderr.splitlines()
+    assert f'scaffoldry_jobs_outstanding{{experiment="{the_experiment().name}"}} 0.0\n' in pages[0]
+
+
 @pytest.mark.parametrize("variable", [True, False])
 def test_options_have_variables(invoke, spec: Path, workers: Workers, sessions, variable: bool) -> None:
     calls = sessions(lambda: None)
@@ -285,6 +352,14 @@ def test_what_cannot_name_a_worker(invoke, workers: Workers, name: str) -> None:
     found = invoke("worker", "--broker-url", "redis://127.0.0.1:6379/0", f"--name={name}")
     assert (found.exit_code, found.stdout, workers.asked) == (2, "", [])
     assert "cannot name a worker" in found.stderr
+
+
+def test_draining_is_the_workers_affair(invoke, workers: Workers) -> None:
+    url = "redis://127.0.0.1:6379/0"
+    invoke("worker", "--drain", "--name", "lab2", "--concurrency", "2", "--broker-url", url)
+    invoke("worker", "--drain", "--broker-url", url)
+    assert workers.asked == [("drain", "--name", "lab2"), ("drain",)]
+    assert workers.environment["SCAFFOLDRY_BROKER_URL"] == url
 
 
 def test_score_counts_what_changed_and_aggregates_anew(invoke, experiment, workers: Workers) -> None:

@@ -48,6 +48,7 @@ def test_unknown_scaffolds_and_runs_say_what_there_is(invoke, experiment: Experi
         ("score", "DIR"),
         ("cancel", "DIR"),
         ("report", "DIR"),
+        ("verify", "DIR"),
         ("resume", "DIR"),
     ],
 )
@@ -87,6 +88,29 @@ def test_a_bad_setting_names_its_variable(invoke, monkeypatch: pytest.MonkeyPatc
 
 def test_a_worker_needs_a_broker(invoke) -> None:
     refused(invoke("worker"), "A worker needs a broker", "SCAFFOLDRY_BROKER_URL")
+
+
+def test_flower_needs_a_broker_a_password_and_a_port(invoke) -> None:
+    refused(invoke("flower"), "Flower needs a broker", "SCAFFOLDRY_BROKER_URL")
+    url = ("--broker-url", "redis://127.0.0.1:1/0")
+    refused(invoke("flower", *url), "Flower has no password", "SCAFFOLDRY_FLOWER_LOGIN", "--no-login")
+    refused(invoke("flower", *url, SCAFFOLDRY_FLOWER_LOGIN=""), "Flower has no password")
+    refused(invoke("flower", *url, "--port", "65536", "--no-login"), "--port")
+
+
+def test_flower_says_that_the_broker_does_not_answer(invoke, home: Path) -> None:
+    broker = {"SCAFFOLDRY_BROKER_URL": "redis://flower:hunter2@127.0.0.1:1/0", "SCAFFOLDRY_CACHE_DIR": str(home)}
+    for found in (invoke("flower", "--no-login", **broker), invoke("flower", SCAFFOLDRY_FLOWER_LOGIN="x", **broker)):
+        assert (found.exit_code, found.stdout) == (3, "")
+        assert "The broker at redis://127.0.0.1:1/0 does not answer" in found.stderr and "hunter2" not in found.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_an_address_of_flower_that_is_none(
+    invoke, experiment: ExperimentFileManager, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SCAFFOLDRY_FLOWER_URL", "lab1:5555")
+    refused(invoke("show", experiment, "1", "valid_0", *arguments), "SCAFFOLDRY_FLOWER_URL", "http://HOST:5555")
 
 
 def test_a_corrupt_file_is_named(invoke, experiment: ExperimentFileManager) -> None:

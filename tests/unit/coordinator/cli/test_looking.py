@@ -9,6 +9,7 @@ import pytest
 from coordinator.cli.logs import GRACE_SECONDS, POLL_SECONDS, follow_log, visible
 from shared.file_manager import ExperimentFileManager
 from shared.models import Job, Status
+from shared.settings import Settings
 from tests.unit.coordinator.cli.conftest import result as result_of
 
 OTHER = {"run_type": "valid_1"}
@@ -34,7 +35,10 @@ def test_ls_lists_the_experiments(invoke, experiment: ExperimentFileManager) -> 
 
 
 @pytest.mark.parametrize("how", ["option", "variable", "file"])
-def test_the_data_directory_can_be_set(invoke, experiment: ExperimentFileManager, home: Path, how: str) -> None:
+def test_the_data_directory_can_be_set(
+    invoke, experiment: ExperimentFileManager, home: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     (home / "experiments").rename(home / "elsewhere")
     if how == "file":
         (home / ".env").write_text("SCAFFOLDRY_DATA_DIR=elsewhere\n")
@@ -106,6 +110,19 @@ def test_show_a_run(invoke, experiment: ExperimentFileManager) -> None:
     record = json.loads(invoke("show", experiment, "1", "valid_0", "--json").stdout)
     assert record["result"]["output"] == "\x1b[2J4"
     assert record["example"]["fields"] == {"answer": "4"}
+
+
+def test_show_a_run_with_its_page_in_flower(
+    invoke, experiment: ExperimentFileManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "flower" not in invoke("show", experiment, "1", "valid_0").stdout
+    assert json.loads(invoke("show", experiment, "1", "valid_0", "--json").stdout)["flower"] is None
+    monkeypatch.setenv("SCAFFOLDRY_FLOWER_URL", "http://lab1:5555/")
+    page = f"http://lab1:5555/tasks?name=scaffoldry%20{experiment.name}.it000"
+    assert f"  flower: {page}.1.valid_0\n" in invoke("show", experiment, "1", "valid_0").stdout
+    assert json.loads(invoke("show", experiment, "1", "valid_0", "--json").stdout)["flower"] == f"{page}.1.valid_0"
+    assert f"{page}.1.valid_2\n" in invoke("show", experiment, "1", "valid_2").stdout, "all its attempts"
+    assert f"{page}.2.valid_0\n" in invoke("show", experiment, "2", "valid_0").stdout, "one that is still to come"
 
 
 def test_show_runs_without_a_result(invoke, experiment: ExperimentFileManager) -> None:

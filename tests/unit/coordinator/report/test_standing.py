@@ -121,3 +121,15 @@ def test_quarantine_is_said_in_words() -> None:
         "2 runs failed on our side at every attempt and were given up, "
         "which says nothing about the program; a resume tries again."
     )
+
+
+def test_runs_that_were_done_more_than_once_are_told() -> None:
+    def told(dropped: int) -> list[str]:
+        return [line for line in closing(summary(dropped=dropped), None) if "dropped" in line]
+
+    assert told(0) == []
+    rest = (
+        "done once more than needed, as after a lost connection or a stopped worker, and dropped: each run counts once."
+    )
+    assert told(1) == [f"1 run was {rest}"]
+    assert told(1200) == [f"1,200 runs were {rest}"]

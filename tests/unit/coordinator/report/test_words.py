@@ -9,6 +9,7 @@ import pytest
 import coordinator
 from coordinator.report import words
 from shared.models import Estimate, Status
+from shared.settings import Settings
 
 
 def test_every_status_has_words() -> None:
@@ -70,6 +71,12 @@ def test_folder_name() -> None:
 def test_commands_can_be_pasted() -> None:
     assert words.command("ls", "my experiments/$x") == "scaffoldry ls 'my experiments/$x'"
     assert shlex.split(words.command("ls", "a'b c"))[-1] == "a'b c"
+
+
+def test_commands_begin_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCAFFOLDRY_COMMAND", "docker-compose run --rm coordinator")
+    monkeypatch.setattr(words, "get_settings", Settings)
+    assert words.command("ls", "my d") == "docker-compose run --rm coordinator ls 'my d'"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ OUTPUTS = {
     "fence of examples after it": "```py\ndef half(x):\n    return x / 2\n```\n```py\nprint(half(3))\n```",
     "fence of a shell before it": "```sh\npip install x\n```\n```py\ndef half(x):\n    return x / 2\n```",
     "prose around and no fence": "Here it is:\n\ndef half(x):\n    return x / 2\n\nThat's it, isn't it?",
+    "fenced body after a head with a blank of Unicode's": "def\u00a0half(x):\n```\n    return x / 2\n```\n",
+    "fenced body after a head with two blanks": "async  def half(x):\n```\n    return x / 2\n```\n",
     "windows line ends": "def half(x):\r\n    return x / 2\r\n",
 }  # fmt: skip
 
@@ -47,7 +49,13 @@ def test_fences_are_found_in_order() -> None:
     assert fenced_blocks("a\n```\n1\n```\nb\n```py\n2\n```\n```\n   \n```\n") == ["1\n", "2\n"]
 
 
-@given(st.text(), st.text())
+BLANK = st.sampled_from([" ", "  ", "\t", "\n", "\r", "\f", "\v", "\x1c", "\x85", "\u00a0", "\u2003", "\u2028"])
+KEYWORD = st.sampled_from(["def", "class", "async def"]) | BLANK.map("async{}def".format)
+HEAD = st.tuples(KEYWORD, BLANK, st.sampled_from(["half", "half(x):\n return x"])).map("".join)
+CODE = st.lists(HEAD | BLANK | st.just("```\n"), min_size=1, max_size=3).map("".join)
+
+
+@given(st.text(), st.text() | CODE)
 def test_any_text_makes_a_bounded_number_of_programs(prompt: str, output: str) -> None:
     programs = candidate_programs(prompt, output, "half")
     assert 1 <= len(programs) <= MAX_PROGRAMS

@@ -13,10 +13,10 @@ from shared.errors import InfraError, ScorerError
 from shared.models import Example, RunOutcome, Status
 from shared.scorers import Score
 from shared.scorers.python_tests import MAX_OUTPUT, PythonTestsScorer, harness_source
+from tests.conftest import dataset
 
 PROMPT = 'def add(a, b):\n    """Add a and b."""\n'
 TEST = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate([1], [2]) == [1, 2]\n"
-HUMANEVAL = Path(__file__).parents[5] / "shared" / "data" / "humaneval" / "HumanEval.jsonl"
 
 
 def _load_runner() -> ModuleType:
@@ -256,16 +256,16 @@ def test_the_prompt_may_be_the_input() -> None:
     assert PythonTestsScorer(run_program=run_program).score("    return a + b", given).value == 1.0
 
 
-if HUMANEVAL.exists():
-
-    @pytest.mark.timeout(600)
-    def test_humaneval_canonical_solutions_all_pass_and_none_does_by_doing_nothing() -> None:
-        scorer = PythonTestsScorer(run_program=run_program, timeout=120)
-        rows = [json.loads(line) for line in HUMANEVAL.read_text(encoding="utf-8").splitlines()]
-        examples = [Example(id=row["task_id"], input=row["prompt"], fields=row) for row in rows]
-        with ThreadPoolExecutor(2) as pool:
-            good = list(pool.map(scorer.score, [row["canonical_solution"] for row in rows], examples))
-            bad = list(pool.map(scorer.score, ["pass"] * len(rows), examples))
-        assert len(rows) == 164
-        assert [given.id for given, result in zip(examples, good, strict=True) if result.value != 1.0] == []
-        assert [given.id for given, result in zip(examples, bad, strict=True) if result.value != 0.0] == []
+@pytest.mark.timeout(600)
+def test_canonical_solutions_pass_and_none_does_by_doing_nothing() -> None:
+    """Of HumanEval, some twenty; tests/e2e has them all without containers, and a few in containers."""
+    scorer = PythonTestsScorer(run_program=run_program, timeout=120)
+    lines = dataset("humaneval/HumanEval.jsonl", "functions.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines[:: max(1, len(lines) // 20)]]
+    examples = [Example(id=row["task_id"], input=row["prompt"], fields=row) for row in rows]
+    with ThreadPoolExecutor(2) as pool:
+        good = list(pool.map(scorer.score, [row["canonical_solution"] for row in rows], examples))
+        bad = list(pool.map(scorer.score, ["pass"] * len(rows), examples))
+    assert len(rows) >= min(20, len(lines)) > 0
+    assert [given.id for given, result in zip(examples, good, strict=True) if result.value != 1.0] == []
+    assert [given.id for given, result in zip(examples, bad, strict=True) if result.value != 0.0] == []

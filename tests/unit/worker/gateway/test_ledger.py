@@ -1,10 +1,12 @@
 """Counting and recording a run's calls."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from shared.models.spec import Price
+from worker.gateway import ledger as ledger_module
 from worker.gateway.base import Completion, Message
 from worker.gateway.ledger import ABANDONED, MOST_CALLS, BudgetExceeded, CallRecord, Ledger
 
@@ -32,6 +34,31 @@ def test_cost_is_unknown_without_a_price() -> None:
     ledger = Ledger("m", None, None, None)
     finish(ledger)
     assert ledger.usage().usd is None
+
+
+def test_time_is_waited_while_any_call_is_under_way_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(ledger_module, "time", SimpleNamespace(monotonic=lambda: now))
+    ledger = Ledger("m", None, None, None)
+    assert ledger.usage().wait_seconds == 0
+    first, second = ledger.call(HI), ledger.call(BYE)
+    first.__enter__()
+    now = 102
+    second.__enter__()
+    now = 103
+    first.__exit__(None, None, None)
+    assert ledger.usage().wait_seconds == 3
+    now = 104
+    assert ledger.usage().wait_seconds == 4, "the second is under way"
+    now = 105
+    second.__exit__(None, None, None)
+    now = 110
+    assert ledger.usage().wait_seconds == 5, "nothing was under way since"
+    with ledger.call(HI):
+        now = 111
+    now = 120
+    assert ledger.usage().wait_seconds == 6
+    assert [record.seconds for record in ledger.calls] == [3, 3, 1]
 
 
 def test_repeats_are_counted_by_messages() -> None:

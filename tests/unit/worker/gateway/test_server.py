@@ -1,8 +1,10 @@
 """A run's gateway, as the program in the container meets it."""
 
 import json
+import os
 import socket
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -199,17 +201,36 @@ def test_a_folder_too_deep_for_a_socket(tmp_path: Path) -> None:
     assert list(deep.iterdir()) == []
 
 
-def test_stray_sockets_are_removed_and_live_ones_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.gateway.socket_dir._SETTLED_SECONDS", -1.0)
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path: Unix sockets have bounds."""
+    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
+        yield Path(folder)
+
+
+def test_stray_sockets_are_removed_at_once_and_live_ones_left(short: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
-        stray = tmp_path / "scaffoldry-stray" / "g"
+        stray = short / "scaffoldry-stray.g" / "g"
         stray.mkdir(parents=True)
         dead.bind(str(stray / "gateway.sock"))
-    (tmp_path / "scaffoldry-other").mkdir()
-    with open_gateway(config(), tmp_path) as gateway:
-        assert remove_stray_sockets(tmp_path) == 1
-        assert post(gateway, ask())[0] == 200
-    assert [path.name for path in tmp_path.iterdir()] == ["scaffoldry-other"]
+        (stray / "gateway.sock").chmod(0o666)
+        (short / "scaffoldry-other").mkdir()
+        with open_gateway(config(), short) as gateway:
+            assert remove_stray_sockets(short) == 1
+            assert post(gateway, ask())[0] == 200
+    assert [path.name for path in short.iterdir()] == ["scaffoldry-other"]
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_may_yet_become_a_socket_is_left_for_a_while(short: Path, bound: bool) -> None:
+    private = short / "scaffoldry-new.g"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unborn:
+        (private / "g").mkdir(parents=True)
+        if bound:
+            unborn.bind(str(private / "g" / "gateway.sock"))
+        assert remove_stray_sockets(short) == 0
+        os.utime(private, (time.time() - 25, time.time() - 25))
+        assert remove_stray_sockets(short) == 1
 
 
 class Failing(Provider):

@@ -14,7 +14,8 @@ LABELS = Labels(experiment="e", job="e/0/1/train_0", attempt=2, worker="w")
 
 def config(**request: Any) -> dict[str, Any]:
     scaffold = ScaffoldMount(scaffold_id="1", directory=Path("/data/scaffolds/1"))
-    return container_config("image:1", scaffold, LIMITS, LABELS, RunRequest(input_string="secret input", **request))
+    asked = RunRequest(input_string="secret input", **request)
+    return container_config("image:1", scaffold, LIMITS, LABELS, asked, maker="7.1")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,14 @@ def config(**request: Any) -> dict[str, Any]:
         ("CpuPeriod", 100_000),
         ("PidsLimit", 50),
         ("OomScoreAdj", 1000),
+        (
+            "Ulimits",
+            [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "fsize", "Soft": 10 * 1024**2, "Hard": 10 * 1024**2},
+                {"Name": "nofile", "Soft": 1024, "Hard": 1024},
+            ],
+        ),
     ],
 )
 def test_the_host_config_has(name: str, value: object) -> None:
@@ -59,6 +68,7 @@ def test_labels_say_whose_it_is() -> None:
         "scaffoldry.job": "e/0/1/train_0",
         "scaffoldry.attempt": "2",
         "scaffoldry.worker": "w",
+        "scaffoldry.maker": "7.1",
     }
 
 

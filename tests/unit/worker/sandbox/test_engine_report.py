@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.sandbox.engine_report import limit_warnings, runc_version, runc_warnings
+from worker.sandbox.engine_report import limit_warnings, runc_version, runc_warnings, why_unfit
 
 OLD = "CVE-2024-21626"
 NEW = "CVE-2025-31133"
@@ -57,3 +57,19 @@ def test_limits_that_are_not_kept() -> None:
     assert "swap" in warning
     (warning,) = limit_warnings(kept, [])
     assert "seccomp" in warning
+
+
+@pytest.mark.parametrize(
+    ("os", "api", "is_local", "reason"),
+    [
+        ("linux", "1.40", True, None),
+        ("linux", "1.100", True, None),
+        ("linux", "1.39", True, "engine 18.09.9 is too old: it speaks API 1.39"),
+        ("linux", "1.x", True, "too old: it speaks API 1.x"),
+        ("linux", "1.41", False, "not this host's own"),
+        ("windows", "1.41", True, "not this host's own"),
+    ],
+)
+def test_why_no_run_is_started_on_an_engine(os: str, api: str, is_local: bool, reason: str | None) -> None:
+    found = why_unfit({"Version": "18.09.9", "Os": os, "ApiVersion": api}, is_local)
+    assert found is None if reason is None else reason in str(found)

@@ -55,7 +55,7 @@ def test_a_flood_is_the_end(pipes: tuple[int, int, int, int]) -> None:
 
 
 def test_the_runner_must_be_ready_in_time(pipes: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "START_TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "start_timeout", lambda timeout: 0.05)
     assert talk(pipes, timeout=1000)[0] is End.DEADLINE
 
 

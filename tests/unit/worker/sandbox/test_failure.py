@@ -70,6 +70,11 @@ CASES = {
     "flooded the answer": (seen(b"x" * 9999, 137, answer_flooded=True), "output_limit"),
     "flooded until the deadline": (seen(exit_code=137, text_flooded=True, deadline_passed=True), "output_limit"),
     "no exit code": (seen(exit_code=None), "scaffold_error"),
+    "killed by others": (seen(exit_code=137, killed_from_outside=True), "infra_error"),
+    "stopped by others, and said so": (
+        seen(frame("scaffold_error", "x"), 1, killed_from_outside=True, oom_killed=True),
+        "infra_error",
+    ),
     "never ready": (Observation(exit_code=2), "infra_error"),
     "never ready in time": (Observation(exit_code=137, deadline_passed=True), "infra_error"),
     "never ready, for want of memory": (Observation(exit_code=137, oom_killed=True), "infra_error"),
