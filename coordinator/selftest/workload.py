@@ -24,20 +24,7 @@ def process_input(input_string):
     return str(left + right - (left % 4 == 0))
 """
 """For plain processes, which have no gateway: wrong where the first number is a multiple of four."""
-CHECKING = """import json, time
-from llm_executor import execute_llm
-
-def process_input(input_string):
-    task = json.loads(input_string)
-    time.sleep(task["seconds"])
-    left, right = map(int, task["sum"].split(" + "))
-    if int(execute_llm(task["sum"])) != left + right:
-        raise ValueError("the model, which is always right, was wrong")
-    return str(left + right - (left % 4 == 0))
-"""
-"""For containers: it asks a model that is always right, and answers as ``THINKING`` does."""
 SIMULATED = "sim/arithmetic:0.3"
-RIGHT = "sim/arithmetic:0"
 
 
 class Workload(Frozen):
@@ -52,8 +39,6 @@ class Workload(Frozen):
     seed: int = 0
     provider: str | None = None
     """The URL of a provider to ask instead of the simulated model."""
-    alike: bool = False
-    """Whether containers answer what plain processes do, so that the fault-free run, which is compared, needs none."""
     max_calls: int | None = None
     """The experiment's budget of model calls."""
 
@@ -73,8 +58,7 @@ class Workload(Frozen):
     def write(self, folder: Path) -> Path:
         """Write the spec, the examples and the scaffold into a folder; the spec's path."""
         (folder / "sums").mkdir(parents=True)
-        asking = CHECKING if self.alike else ASKING
-        (folder / "sums" / "scaffold.py").write_text(asking if self.sandbox == "docker" else THINKING)
+        (folder / "sums" / "scaffold.py").write_text(ASKING if self.sandbox == "docker" else THINKING)
         (folder / "sums.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self._examples()))
         spec = folder / "spec.yaml"
         spec.write_text(json.dumps(self._spec(), indent=2))
@@ -95,7 +79,7 @@ class Workload(Frozen):
             "data": {"valid": {"path": "sums.jsonl", "id": "id"}},
             "scorer": {"name": "numeric", "field": "answer"},
             "scaffolds": ["sums"],
-            "executor": {"model": RIGHT if self.alike else SIMULATED, "timeout": self.timeout, "memory": "64m"},
+            "executor": {"model": SIMULATED, "timeout": self.timeout, "memory": "64m"},
             "loop": {"seed": self.seed},
             "sandbox": self.sandbox,
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.selftest.faults.soak import Soak
 from coordinator.selftest.results import RowResult
 from coordinator.selftest.suite import Suite, a_suite_folder
 from coordinator.selftest.workload import Workload
@@ -52,6 +53,13 @@ def test_every_run_counts_once_where_containers_are_killed(folder: Path, sandbox
     suite = Suite(folder, SMALL.model_copy(update={"jobs": 16, "sandbox": "docker"}), print, limit=240)
     (run,) = suite.row(15, [0]).runs
     assert run.problems == ()
+
+
+@pytest.mark.docker
+def test_the_soak_is_compared_with_a_run_that_comes_to_the_same(folder: Path, sandbox_image: str) -> None:
+    suite = Suite(folder, SMALL, print, limit=240)
+    soaked = SMALL.model_copy(update={"jobs": 8, "long": 2, "seconds": 0.5, "sandbox": "docker"})
+    assert suite.quiet(Soak().quiet(soaked), 240).scoring == suite.quiet(soaked, 240).scoring
 
 
 def test_the_selftest_notices_where_a_mechanism_is_off(rows: dict[str, "Future[RowResult]"]) -> None:

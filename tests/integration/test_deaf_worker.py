@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.file_manager import ExperimentFileManager
 from tests.conftest import ROOT, command_environment, scaffoldry
 from tests.e2e.conftest import only_experiment, result_files, wait_for_worker, wait_until, write_experiment
+from tests.integration.test_cut_off import programs
+from tests.integration.test_lost_runs import WAITS, coordinator
 
 pytestmark = [pytest.mark.redis]
 
@@ -39,6 +42,22 @@ def deaf_at_first(self, *arguments):
 Channel._brpop_start = deaf_at_first
 """
 """A consumer that says that it listens, and does not; the next one does."""
+SPEAKS = """
+import time
+from shared.leases import Leases
+from shared.log import log
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "structlog":
+            time.sleep(3)
+sys.meta_path.insert(0, Slow())
+take = Leases.take
+def take_aloud(self, *arguments):
+    log.warning("takes a lease")
+    return take(self, *arguments)
+Leases.take = take_aloud
+"""
+"""A worker whose children have something to say of each job, in which the first word takes its time."""
 STANDS_STILL = """
 import time
 watchdog.STUCK_LOOKS = 6
@@ -90,6 +109,24 @@ def test_a_child_that_replaces_another_holds_none_of_its_workers_connections(tmp
         (second,) = pool_of(worker.pid) - first
         wait_until(lambda: not connections(second), 10, "a child without its worker's connections")
         assert connections(worker.pid)
+
+
+def test_children_that_replace_others_while_their_worker_speaks_can_speak_too(tmp_path: Path, redis_url: str) -> None:
+    """A thread of the worker's stops what is cancelled, and says so as the pool replaces the children of that."""
+    url, data_dir = redis_url.removesuffix("/0") + "/11", tmp_path / "data"
+    data_dir.mkdir()
+    examples: list[dict[str, object]] = [{"input": str(tmp_path / "gate"), "answer": str(n)} for n in range(2)]
+    waiting = write_experiment(tmp_path / "waiting", {"a": WAITS}, examples, sandbox="process")
+    quick = write_experiment(tmp_path / "quick", {"a": QUICK}, examples, sandbox="process")
+    with afflicted(url, data_dir, SPEAKS) as worker:
+        with coordinator(waiting, data_dir, url) as session:
+            wait_until(lambda: len(programs(tmp_path)) == 2, 60, "two runs under way")
+            first = pool_of(worker.pid)
+            session.kill()  # or it would pass the word on, and no thread would have anything to stop
+            ExperimentFileManager.open(only_experiment(data_dir)).cancel()
+        wait_until(lambda: len(pool_of(worker.pid) - first) == 2, 30, "two children in the place of those")
+        done = scaffoldry("run", str(quick), "--data-dir", str(data_dir), "--broker-url", url, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def pool_of(worker: int) -> set[int]:

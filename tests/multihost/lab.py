@@ -90,6 +90,10 @@ class Host:
         """A command of the host's own engine."""
         return call("docker", "-H", self.engine, *arguments)
 
+    def said(self, container: str) -> str:
+        """What a container has printed, to both streams."""
+        return call("sh", "-c", 'exec "$@" 2>&1', "sh", "docker", "-H", self.engine, "logs", container)
+
     def cut(self) -> None:
         """Pull its network cable."""
         call("ip", "link", "set", self.cable, "down")

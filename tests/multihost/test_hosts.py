@@ -180,7 +180,7 @@ def test_one_host_is_cut_off_for_a_minute_and_another_dies(site: Site, quiet: Pa
     experiment = site.experiment("again")
     deadline = time.monotonic() + 60
     while _workers_of(experiment) != set(CONTAINED):
-        assert time.monotonic() < deadline, cut.docker("logs", "worker")
+        assert time.monotonic() < deadline, cut.said("worker")
         assert again.poll() is None, again.communicate()[1]
         time.sleep(0.2)
     again.terminate()
@@ -240,7 +240,7 @@ def _wait_for_workers(made: Lab, broker_url: str, names: Sequence[str]) -> None:
 
     deadline = time.monotonic() + 90
     while (found := listening()) != set(names):
-        logs = [host.docker("logs", "worker") for host in made.hosts if host.name in CONTAINED]
+        logs = [host.said("worker") for host in made.hosts if host.name in CONTAINED]
         assert time.monotonic() < deadline, f"{found}; {logs}; {made.host(BARE).log.read_text()[-2000:]}"
         time.sleep(1)
 

@@ -43,13 +43,12 @@ class Soak(Fault):
                 "long": long,
                 "seconds": seconds,
                 "timeout": seconds + workload.timeout,
-                "alike": True,
             }
         )
 
     def quiet(self, workload: Workload) -> Workload:
-        """Without what is no part of the answers: how long a run sleeps, and where."""
-        return workload.model_copy(update={"long": 0, "sandbox": "process"})
+        """Without what is no part of the answers: how long a run sleeps."""
+        return workload.model_copy(update={"long": 0})
 
     def harm(self, world: World, dice: random.Random) -> None:
         world.reach(1)  # one that still starts may say that there is no broker, and end

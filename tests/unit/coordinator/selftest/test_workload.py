@@ -2,8 +2,6 @@
 
 import json
 import runpy
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -64,19 +62,6 @@ def test_the_scripted_provider_answers_the_same_again() -> None:
     answers = [completion(request)["choices"][0]["message"]["content"] for request in requests]
     assert answers == [completion(request)["choices"][0]["message"]["content"] for request in requests]
     assert 0 < sum(answer == str(left + 5) for left, answer in enumerate(answers)) < 30
-
-
-def test_containers_and_plain_processes_answer_alike_where_they_are_to(tmp_path: Path, monkeypatch) -> None:
-    answers = {}
-    for sandbox in ("docker", "process"):
-        spec = SMALL.model_copy(update={"alike": True, "sandbox": sandbox}).write(tmp_path / sandbox)
-        assert load_spec(spec).spec.executor.model == "sim/arithmetic:0"
-        right = types.SimpleNamespace(execute_llm=lambda text: str(sum(map(int, text.split(" + ")))))
-        monkeypatch.setitem(sys.modules, "llm_executor", right)
-        program = runpy.run_path(str(spec.parent / "sums" / "scaffold.py"))
-        lines = (spec.parent / "sums.jsonl").read_text().splitlines()
-        answers[sandbox] = [program["process_input"](json.loads(line)["input"]) for line in lines]
-    assert answers["docker"] == answers["process"]
 
 
 def test_the_soak_lasts_as_long_as_it_is_to_whatever_is_done_to_it() -> None:
