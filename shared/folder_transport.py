@@ -63,7 +63,10 @@ class Channel(filesystem.Channel):
     def _table_lock(self) -> Iterator[None]:
         with open(os.path.join(self.control_folder, "lock"), "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough where a child was forked meanwhile
 
 
 class Transport(filesystem.Transport):

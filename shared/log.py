@@ -1,5 +1,6 @@
 """What the machinery has to say of itself: events with a stable ``action`` and the context they happened in."""
 
+import logging  # noqa: F401  # its hook for forks comes first, and so its lock is taken after ours, as structlog does
 import os
 import threading
 from typing import Any
