@@ -217,12 +217,20 @@ def holds_all(files: ExperimentFileManager, plan: Plan, details: Details) -> boo
     return _committed(files, plan) == _counted(details)
 
 
-def _committed(files: ExperimentFileManager, plan: Plan) -> dict[tuple[str, str], int]:
-    """(split, scaffold id) -> how many results are committed for the plan."""
+def gone(files: ExperimentFileManager, plan: Plan, details: Details) -> int:
+    """How many of the results that the details are made of are there no more, and were not set aside as damaged."""
+    there, counted = _committed(files, plan, aside=True), _counted(details)
+    return sum(max(0, counted.get(key, 0) - number) for key, number in there.items())
+
+
+def _committed(files: ExperimentFileManager, plan: Plan, aside: bool = False) -> dict[tuple[str, str], int]:
+    """(split, scaffold id) -> how many results are committed for the plan; with ``aside`` those set aside, too."""
     found: dict[tuple[str, str], int] = {}
     run_types = {split: set(plan.run_types(split)) for split in SPLITS}
     for scaffold_id in plan.scaffolds:
-        committed = files.committed_run_types(plan.iteration, scaffold_id)
+        committed = set(files.committed_run_types(plan.iteration, scaffold_id))
+        if aside:
+            committed |= files.set_aside_run_types(plan.iteration, scaffold_id)
         for split in SPLITS:
             if run_types[split] and scaffold_id in plan.assigned.get(split, ()):
                 found[split, scaffold_id] = len(run_types[split].intersection(committed))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from shared.leases import LEASE_SECONDS, Sighting
 from shared.models import Job
 
-LOOK_SECONDS = 6.0
+LOOK_SECONDS = 3.0
 """Between two looks: longer than a lease's holder takes to renew it."""
-ABSENT_LOOKS = 2
+ABSENT_LOOKS = 3
 """Looks running that have found an attempt neither waiting nor run: then its message was lost, or its receipt."""
 SILENT_LOOKS = math.ceil(LEASE_SECONDS / LOOK_SECONDS)
 """Looks running that have found its lease as it was, or gone from one to the next: then whoever renewed it is gone.

@@ -37,7 +37,7 @@ from shared.code_digests import CodeDigests
 from shared.conducting import ConductorLock
 from shared.errors import DamagedFile, NotAnExperiment, UsageError
 from shared.host_paths import moved
-from shared.inventory import Place, linked_folders, set_aside, walk
+from shared.inventory import Place, linked_folders, set_aside, set_aside_run_types, walk
 from shared.kept_files import KeptFiles
 from shared.models.example import Example
 from shared.models.experiment import ExperimentMetadata
@@ -286,6 +286,10 @@ class ExperimentFileManager(RunFiles, KeptFiles, SessionMarks):
     def set_aside(self, place: Place) -> str:
         """Move a damaged file into ``damaged/``, where it is kept; where it then lies, from the directory."""
         return set_aside(self._dir, place)
+
+    def set_aside_run_types(self, iteration: int, scaffold_id: str) -> set[str]:
+        """The run types of a scaffold that a result was set aside of, whether they were done again or not."""
+        return set_aside_run_types(self._dir, iteration, scaffold_id)
 
     # ------------------------------------------------------------------ what is left behind
 

@@ -148,3 +148,12 @@ def set_aside(directory: Path, place: Place) -> str:
     atomic.sync_directory(target.parent)
     atomic.sync_directory(source.parent)
     return name
+
+
+def set_aside_run_types(directory: Path, iteration: int, scaffold_id: str) -> set[str]:
+    """The run types of a scaffold whose results were moved into ``damaged/``. Raises OSError."""
+    folder = directory / "damaged" / "results" / str(iteration) / scaffold_id
+    try:
+        return {name.partition(".")[0] for name in os.listdir(folder)}
+    except FileNotFoundError:
+        return set()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 30.0
 """How long after its last renewal a lease still counts."""
-RENEWALS = 6
+RENEWALS = 12
 """How often a lease is renewed in that time."""
 KEPT = 10
 """A key that is renewed no more is forgotten after so many times that long."""
@@ -98,9 +98,9 @@ class Leases:
         return self._renewer
 
     def take(self, name: str, value: str) -> bool:
-        """Take a lease unless a living other has it: one whose value changes within two renewals and a half."""
+        """Take a lease unless a living other has it: one whose value changes within five renewals."""
         first = now = self._put(name, value, absent=True)
-        deadline = time.monotonic() + 2.5 * self._renewal
+        deadline = time.monotonic() + 5 * self._renewal
         while now == first and now not in (None, _ENDED) and time.monotonic() < deadline:
             time.sleep(min(_POLL, self._renewal))
             now = self._put(name, value, absent=True)

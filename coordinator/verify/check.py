@@ -12,6 +12,7 @@ from coordinator.verify.scoring import ScoringCheck
 from shared.errors import CorruptFile
 from shared.file_manager import ExperimentFileManager
 from shared.inventory import RECORDS, Kind, Place
+from shared.models import Plan
 
 
 @dataclass
@@ -90,6 +91,12 @@ class Check:
                 plan = self.files.load_plan(iteration)
                 yield from structure.example_flaws(plan, data)
                 yield from structure.planned_scaffold_flaws(plan, known)
+                yield from self._gone(plan)
+
+    def _gone(self, plan: Plan) -> Iterator[Flaw]:
+        for flaw in structure.gone_flaws(self.files, plan):
+            self.records.broken.add(plan.iteration)
+            yield flaw
 
     def record(self, place: Place) -> Iterator[Flaw]:
         """What is amiss with one result or quarantined run."""

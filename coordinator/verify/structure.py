@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from coordinator.aggregate import gone
 from coordinator.baseline import BASELINE
 from coordinator.datasets import data_digest
-from coordinator.report.words import listed
+from coordinator.report.words import command, listed
 from coordinator.verify.flaw import Fault, Flaw
 from shared.errors import CorruptFile, ScaffoldryError
 from shared.file_manager import ExperimentFileManager
@@ -129,3 +130,18 @@ def planned_scaffold_flaws(plan: Plan, known: set[str]) -> Iterator[Flaw]:
             what = "baseline" if scaffold_id == BASELINE else f"scaffold {scaffold_id}"
             problem = f"The {what} is gone, though iteration {plan.iteration} runs it. {RESTORE}"
             yield Flaw(fault=Fault.MISSING, file=f"scaffolds/{scaffold_id}/scaffold.py", problem=problem)
+
+
+def gone_flaws(files: ExperimentFileManager, plan: Plan) -> Iterator[Flaw]:
+    """Whether results are gone that were counted: a session would do their runs again, and nobody would know why."""
+    iteration = plan.iteration
+    try:
+        lost = gone(files, plan, files.load_details(iteration))
+    except (ScaffoldryError, OSError):
+        return  # nothing was counted yet; what else is wrong is said of the file that it is wrong with
+    if lost:
+        problem = (
+            f"Results that scoring/details_{iteration}.json counts are gone: {lost:,}. Restore them from a copy. Or remove "
+            f"that iteration's scoring files, too, and `{command('resume', str(files))}` does the runs again."
+        )
+        yield Flaw(fault=Fault.MISSING, file=f"results/{iteration}", problem=problem)

@@ -1,5 +1,7 @@
 """What the coordinator may rely on of a job queue: one suite, over a folder and over Redis."""
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from coordinator.celery_queue import CeleryQueue, read_receipt
 from coordinator.workers import Workers
 from shared.errors import BrokerUnavailable, NoWorker, UsageError
 from shared.models import Job, Receipt, Status
-from shared.queue import RUN_JOB, check_broker, folder_url, make_app, send_job, without_password
+from shared.queue import CONNECT_SECONDS, RUN_JOB, check_broker, folder_url, make_app, send_job, without_password
 
 
 @pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.redis)])
@@ -101,6 +103,15 @@ def test_a_broker_that_is_not_there() -> None:
     with pytest.raises(BrokerUnavailable, match="does not answer") as caught:
         check_broker(make_app(url), without_password(url))
     assert "secret" not in str(caught.value)
+
+
+def test_a_broker_that_takes_a_call_and_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:secret@127.0.0.1:{silent.getsockname()[1]}/0"
+        began = time.monotonic()
+        with pytest.raises(BrokerUnavailable, match="does not answer"):
+            check_broker(make_app(url), without_password(url))
+        assert time.monotonic() - began < 2 * CONNECT_SECONDS
 
 
 def test_a_broker_of_another_kind() -> None:

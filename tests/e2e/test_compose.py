@@ -189,7 +189,7 @@ def experiment(head: Stack, other: Stack) -> Path:
     done = head.call("run", "--rm", "-T", "coordinator", "run", "spec.yaml")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     found = only_experiment(Path(head.value("DATA_DIR")))
-    assert f"docker-compose run --rm coordinator resume {found}" in done.stderr
+    assert f"{head.value('COMPOSE')} run --rm coordinator resume {found}" in done.stderr
     return found
 
 
@@ -220,12 +220,13 @@ def test_ports_are_published_on_loopback_alone(head: Stack) -> None:
 def test_the_broker_turns_away_who_says_no_password(head: Stack) -> None:
     with socket.create_connection(("127.0.0.1", int(head.value("REDIS_PORT"))), timeout=10) as client:
         client.sendall(b"PING\r\n")
-        assert client.recv(64).startswith(b"-NOAUTH")
+        assert client.recv(1024).startswith(b"-NOAUTH")
         for role in ROLES:
             client.sendall(f"AUTH {role} {head.value(f'{role.upper()}_PASSWORD')}\r\n".encode())
-            assert client.recv(64) == b"+OK\r\n"
-        client.sendall(b"FLUSHALL\r\n")
-        assert client.recv(64).startswith(b"-NOPERM")
+            assert client.recv(1024) == b"+OK\r\n"
+            for command in (b"FLUSHALL", b"CONFIG GET *"):
+                client.sendall(command + b"\r\n")
+                assert client.recv(1024).startswith(b"-NOPERM"), (role, command)
 
 
 def test_a_wrong_password_is_said_by_the_service_which_never_becomes_healthy(head: Stack, other: Stack) -> None:
@@ -280,6 +281,12 @@ def test_an_experiment_runs_on_both_workers(head: Stack, experiment: Path) -> No
     assert owners == {int(head.value("UID"))} and 0 not in owners
 
 
+def test_each_host_has_one_worker_with_the_slots_it_was_given(head: Stack, other: Stack, experiment: Path) -> None:
+    said = head.run("run", "--rm", "-T", "coordinator", "workers", "--json")
+    found = [json.loads(line) for line in said.splitlines()]
+    assert {(one["worker"], one["slots"]) for one in found} == {(f"lab{n}-{os.getpid()}", 1) for n in (1, 2)}
+
+
 def test_no_password_reaches_a_scaffold(head: Stack, experiment: Path) -> None:
     secrets = [head.value(f"{role.upper()}_PASSWORD") for role in ROLES] + [head.value("FLOWER_LOGIN")]
     spied = [json.loads(path.read_text())["output"] for path in result_files(experiment) if path.parent.name == "1"]
@@ -291,7 +298,9 @@ def test_no_password_reaches_a_scaffold(head: Stack, experiment: Path) -> None:
         assert not path.is_file() or not any(secret.encode() in path.read_bytes() for secret in secrets), path
 
 
-def test_a_job_is_found_in_flower_by_its_scaffold_with_status_score_and_host(head: Stack, experiment: Path) -> None:
+def test_a_job_is_found_in_flower_by_its_scaffold_with_status_score_and_host(
+    head: Stack, experiment: Path, tmp_path: Path
+) -> None:
     head.run("restart", "flower")  # what it knows is kept
     head.wait_healthy("flower")
     address = f"127.0.0.1:{head.value('FLOWER_PORT')}/tasks"
@@ -300,12 +309,15 @@ def test_a_job_is_found_in_flower_by_its_scaffold_with_status_score_and_host(hea
         page.open(f"http://{address}")
         assert page.table("#tasks-table") == []
         page.open(f"http://scaffoldry:{head.value('FLOWER_LOGIN')}@{address}")
-        page.type("input[type=search]", '"scaffold 0 on valid_1"')
-        page.wait(lambda: "scaffold 0 on valid_1" in str(page.table("#tasks-table")[:1]))
-        page.wait(lambda: len(page.table("#tasks-table")) == 1)
-        row = " | ".join(page.table("#tasks-table")[0])
-    assert f"{experiment.name}.it000.0.valid_1" in row
+        page.wait(lambda: len(page.table("#tasks-table")) == 2 * len(WORDS))
+        page.type("input[type=search]", '"scaffold 0"')
+        page.wait(lambda: len(page.table("#tasks-table")) == len(WORDS))
+        rows = [" | ".join(row) for row in page.table("#tasks-table")]
+        page.screenshot(tmp_path / "flower.png")
+    assert all("scaffold 0 on valid_" in row for row in rows), rows
+    (row,) = (row for row in rows if f"{experiment.name}.it000.0.valid_1 " in row)
     assert "ok, score 0.000" in row and f"worker@{result['worker']}" in row
+    assert (tmp_path / "flower.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_stopped_worker_finishes_and_stays_stopped(head: Stack, other: Stack, experiment: Path) -> None:
@@ -316,7 +328,8 @@ def test_a_stopped_worker_finishes_and_stays_stopped(head: Stack, other: Stack, 
         running = aside.submit(head.call, "run", *published, "run", _napping(head), "--metrics-port", "9200")
         wait_until(lambda: bool(_under_way(head, name)), 90, "a run under way on the second worker")
         (log,) = _under_way(head, name)
-        assert status(f"http://127.0.0.1:{port}/metrics") == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            assert re.search(rb"^scaffoldry_queue_depth\{[^}]*\} \d", answer.read(), re.M)
         began = time.time()
         other.run("stop")
         told, result = _first_signal(container, began), _result_of(log)

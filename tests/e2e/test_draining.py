@@ -1,5 +1,6 @@
 """A worker that is to leave takes no new job, finishes those it has, and goes; the others' jobs stay in the queue."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -90,6 +91,7 @@ def test_what_runs_is_finished_and_no_more_is_taken(lab: Gated) -> None:
         lab.worker("leaver-b") as second,
     ):
         wait_until(lambda: lab.started() == 2 and lab.waiting() == 4, 60, "two runs, and four in the queue")
+        shows_what_they_run(lab)
         first.send_signal(signal.SIGTERM)
         drain = subprocess.Popen(
             [sys.executable, "-m", "coordinator", *told], env=command_environment(), stderr=subprocess.PIPE, text=True
@@ -111,6 +113,21 @@ def test_what_runs_is_finished_and_no_more_is_taken(lab: Gated) -> None:
         with lab.worker("stayer"):
             assert run.wait(60) == 0
     assert lab.started() == len(result_files(experiment)) == 6
+
+
+def shows_what_they_run(lab: Gated) -> None:
+    """Each has one slot, and in it a run of these, since a while ago."""
+    words = ("workers", "--broker-url", lab.url, "--data-dir", str(lab.data_dir), "--json")
+    done = scaffoldry(*words, cwd=lab.data_dir)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["worker"], one["slots"], len(one["jobs"])) for one in found] == [
+        ("leaver-a", 1, 1),
+        ("leaver-b", 1, 1),
+    ]
+    for one in found:
+        (job,) = one["jobs"]
+        assert one["host"] and job["scaffold_id"] == "0" and 0 < job["seconds"] < 120, one
 
 
 def test_the_second_of_one_name_is_refused_and_a_killed_one_is_no_ghost(tmp_path: Path, redis_url: str) -> None:

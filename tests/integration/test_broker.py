@@ -290,12 +290,13 @@ def test_plain_redis_on_a_tls_port_and_the_reverse(broker: Broker) -> None:
 # ---------------------------------------------------------------------- refusals in sentences
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "worker", "cancel", "doctor"])
+@pytest.mark.parametrize("command", ["run", "resume", "worker", "cancel", "doctor", "workers", "flower"])
 def test_a_wrong_password_in_every_command(broker: Broker, experiment: Path, tmp_path: Path, command: str) -> None:
     argument = {"run": str(spec(tmp_path, QUICK)), "resume": str(experiment), "cancel": str(experiment)}.get(command)
     more = ("--sandbox", "process") if command == "worker" else ()
     url = broker.url("coordinator", "hunter2")
-    done = scaffoldry(command, *([argument] if argument else ()), *more, cwd=tmp_path, SCAFFOLDRY_BROKER_URL=url)
+    variables = {"SCAFFOLDRY_BROKER_URL": url, "SCAFFOLDRY_FLOWER_LOGIN": "open sesame"}
+    done = scaffoldry(command, *([argument] if argument else ()), *more, cwd=tmp_path, **variables)
     assert done.returncode == 3, done.stderr
     said = done.stdout + done.stderr
     assert "refuses the user 'coordinator' or its password" in said

@@ -100,6 +100,7 @@ def test_flower_shows_which_job_ran_where_to_whom_logs_in_and_remembers(tmp_path
             row = rows[f"{experiment}.it000.0.valid_{index}"]
             assert row["result"].startswith(f"ok, score {score}, 0."), row["result"]
             assert row["worker"] == f"worker@{WORKER}" and row["state"] == "SUCCESS"
+            assert row["name"] == "scaffoldry.run_job"
             assert row["args"] == f"scaffold 0 on valid_{index} (iteration 0 of {experiment})"
         task = f"{experiment}.it000.0.valid_0"
         refuses_strangers(page, task)

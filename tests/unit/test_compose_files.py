@@ -1,6 +1,7 @@
 """What the compose files say, and that `.env.example` has every variable of theirs."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,24 @@ def test_a_worker_is_the_same_on_the_head_and_elsewhere() -> None:
     ]
     assert set(other["environment"]) - set(head["environment"]) == {"SCAFFOLDRY_BROKER_CA"}
     assert not set(head["environment"]) - set(other["environment"])
+
+
+@pytest.mark.parametrize(("variables", "name"), [({}, "lab9"), ({"SCAFFOLDRY_WORKER_NAME": "gpu-1"}, "gpu-1")])
+def test_a_workers_health_is_asked_of_it_by_the_name_it_has(
+    tmp_path: Path, variables: dict[str, str], name: str
+) -> None:
+    for program, body in (("celery", 'echo "$@"'), ("hostname", "echo lab9")):
+        (tmp_path / program).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / program).chmod(0o755)
+    kind, command = services(OTHER)["worker"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    asked = subprocess.run(
+        ["/bin/sh", "-c", command.replace("$$", "$")],
+        env={"PATH": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert asked.stdout.split()[-1] == f"worker@{name}", asked
 
 
 @pytest.mark.parametrize("file", [HEAD, OTHER])

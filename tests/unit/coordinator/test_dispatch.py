@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.dispatch import MOST_ATTEMPTS, RETRY_DELAYS, SMALLEST_WINDOW, TROUBLE_MOST, Dispatch, trouble_delay
 from coordinator.job_queue import JobQueue
-from coordinator.lost import LOOK_SECONDS, UNBEGUN_MOST
+from coordinator.lost import ABSENT_LOOKS, LOOK_SECONDS, UNBEGUN_MOST
 from coordinator.report.base import Reporter, Summary
 from shared.drafts import Draft
 from shared.errors import Cancelled, OutOfBudget, Superseded
@@ -470,13 +470,14 @@ class LosingQueue(ScriptedQueue):
         return {attempt: Sighting(waiting=attempt not in self.taken) for attempt in attempts}
 
 
-def test_what_went_down_with_its_worker_is_tried_again_at_the_second_look(files: ExperimentFileManager) -> None:
+def test_what_went_down_with_its_worker_is_tried_again_after_some_looks(files: ExperimentFileManager) -> None:
     clock = [0.0]
     queue = LosingQueue(clock)
     recorder = dispatch(files, queue, plan(), clock=lambda: clock[0])
     assert [sent for sent in queue.sent if sent[2] == 2] == [("0", "valid_1", 2), ("1", "valid_1", 2)]
     assert recorder.count("retried") == 2 and recorder.count("finished") == 10
-    assert 2 * LOOK_SECONDS <= clock[0] < 3 * LOOK_SECONDS + 5, "not at the first look, and not by the silence"
+    looked = ABSENT_LOOKS * LOOK_SECONDS
+    assert looked <= clock[0] < looked + LOOK_SECONDS + 5, "not at the first look, and not by the silence"
 
 
 def test_what_was_committed_before_its_worker_was_lost_counts(files: ExperimentFileManager) -> None:

@@ -113,6 +113,14 @@ def test_resume_sets_damaged_records_aside_and_says_so(invoke, root: Path) -> No
     assert (root / "damaged" / f"{RESULT}.2").read_bytes() == b"again"
 
 
+def test_results_that_nothing_counts_any_more_are_made_again(invoke, root: Path) -> None:
+    shutil.rmtree(root / "results")
+    for path in (root / "scoring").glob("*_0.json"):
+        path.unlink()
+    found = invoke("verify", root)
+    assert found.exit_code == 0 and "9 runs to come" in found.stderr, found.output
+
+
 # ---------------------------------------------------------------------- bad input changes nothing
 
 
@@ -143,6 +151,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "unplanned": (
         lambda root: shutil.copy(root / RESULT, root / "results/0/0/valid_7.json"),
         "results/0/0/valid_7.json: Iteration 0 runs no 0 on valid_7",
+    ),
+    "no results": (
+        lambda root: shutil.rmtree(root / "results/0/0"),
+        "results/0: Results that scoring/details_0.json counts are gone: 3. Restore them from a copy.",
+    ),
+    "a result less": (
+        lambda root: (root / RESULT).unlink(),
+        "results/0: Results that scoring/details_0.json counts are gone: 1. Restore them from a copy.",
     ),
     "no run type": (
         lambda root: shutil.copy(root / RESULT, root / "results/0/0/mine.json"),
