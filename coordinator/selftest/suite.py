@@ -24,6 +24,7 @@ from shared.file_manager import ExperimentFileManager
 
 STRAY_SECONDS = 60.0
 NOT_MEASURED = Bound(holds=False, figure="not measured")
+NOBODY: tuple[str, ...] = ()
 
 Say = Callable[[str], None]
 
@@ -52,14 +53,17 @@ class Suite:
     def row(self, number: int, seeds: Sequence[int]) -> RowResult:
         """A row with every seed."""
         kind = FAULTS[number]
+        soak = issubclass(kind, Soak)
         result = RowResult(
             number=number,
             fault=kind.name,
             also=kind.also,
             code=code_digest(),
-            suite=row_digest(number),
+            suite=row_digest(number, mutated=bool(self._changes)),
             jobs=self._workload.jobs,
             sandbox=self._workload.sandbox,
+            seconds=0.0 if soak else self._workload.seconds,
+            minutes=self._soak_minutes if soak else None,
         )
         reason = self._missing(kind)
         if reason is not None:
@@ -75,8 +79,8 @@ class Suite:
     def _told(self, kind: type[Fault], seed: int) -> SeedRun:
         try:
             run = self._seed(kind, seed)
-        except Unavailable as error:
-            run = SeedRun(seed=seed, bound=NOT_MEASURED, problems=(str(error),))
+        except Exception as error:  # whatever it is, the seeds and rows that follow are run
+            run = SeedRun(seed=seed, bound=NOT_MEASURED, problems=(in_words(error),))
         word = "passed" if run.passed else "FAILED"
         figure = run.bound.figure if run.bound else ""
         self._say(f"row {kind.number}, seed {seed}: {word} in {run.seconds:.0f} s ({figure})")
@@ -96,15 +100,13 @@ class Suite:
             world.changes = self._changes
             observed = self._break(world, fault, seed)
             found = _ledger(world)
-            measured = not observed.trouble and found is not None
-            bound = fault.bound(world, found) if measured and found else NOT_MEASURED
-            expected = Expected(
-                run_types=workload.run_types, quiet=quiet, but_for=fault.but_for(world) if measured else ()
-            )
-            if measured:
+            bound, but_for = NOT_MEASURED, NOBODY
+            if not observed.trouble and found is not None:
+                bound, but_for, trouble = _measured(fault, world, found)
                 observed = observed.model_copy(
-                    update={"flaws": _flaws(world), "kept": _kept(world, observed.leftovers)}
+                    update={"flaws": _flaws(world), "kept": _kept(world, observed.leftovers), "trouble": trouble}
                 )
+            expected = Expected(run_types=workload.run_types, quiet=quiet, but_for=but_for)
             return judge(seed, found or EMPTY, expected, observed, bound)
 
     def quiet(self, workload: Workload, limit: float) -> Ledger:
@@ -143,7 +145,7 @@ class Suite:
             world.wait_for(lambda: world.known_experiment() is not None or world.coordinator.exit_code is not None)
             fault.harm(world, random.Random(f"{fault.number} {seed}"))
             world.wait_for(lambda: world.coordinator.exit_code is not None)
-        except Exception as error:  # whatever it is, the rows that follow are run
+        except Exception as error:  # whatever it is, what became of the runs is looked at all the same
             trouble.append(in_words(error))
         code = world.coordinators[-1].exit_code if world.coordinators else None
         seconds = time.monotonic() - began
@@ -180,9 +182,19 @@ def _changed(world: World) -> tuple[str, ...]:
     return tuple(sorted(world.watch.changed))
 
 
+def _measured(fault: Fault, world: World, found: Ledger) -> tuple[Bound, tuple[str, ...], tuple[str, ...]]:
+    """A row's own bound, the runs that it excuses, and what went wrong with finding these out."""
+    try:
+        return fault.bound(world, found), fault.but_for(world), ()
+    except Exception as error:
+        return NOT_MEASURED, NOBODY, (in_words(error),)
+
+
 def in_words(error: Exception) -> str:
     """An error as a sentence of the table."""
-    return str(error) if isinstance(error, ScaffoldryError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, ScaffoldryError):
+        return str(error)
+    return f"An unexpected {type(error).__name__}: {str(error).rstrip('.')}."
 
 
 def _left_over(world: World) -> tuple[tuple[str, ...], tuple[str, ...]]:

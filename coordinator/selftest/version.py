@@ -1,6 +1,8 @@
 """Which code a row was run with."""
 
+import ast
 import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import coordinator
 import shared
 
 _LENGTH = 12
+_ROOT = Path(__file__).parent
+_FAULTS = "coordinator.selftest.faults"
 _WORDS = frozenset({"page.py", "book.py", "calls.py", "mutations.py"})
 """Modules of the selftest that have no part in how a row comes out."""
 
@@ -27,15 +31,54 @@ def code_digest() -> str:
 
 
 @lru_cache
-def row_digest(number: int) -> str:
-    """A digest of the selftest's own sources that a row's figures come from: all but other rows' faults, and words."""
+def row_digest(number: int, mutated: bool = False) -> str:
+    """A digest of the selftest's own sources that a row's figures come from: all but other rows' faults, and words.
+
+    ``mutated``: of a row that is run without a mechanism, so that what switches it off belongs to it.
+    """
+    found = hashlib.sha256()
+    for path in row_sources(number, mutated):
+        found.update(f"{path.relative_to(_ROOT).as_posix()}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:_LENGTH]
+
+
+def row_sources(number: int, mutated: bool = False) -> list[Path]:
+    """The files that ``row_digest`` is of."""
+    faults = _faults_of(number)
+    words = _WORDS - {"mutations.py"} if mutated else _WORDS
+    return [
+        path
+        for path in sorted(_ROOT.rglob("*.py"))
+        if (path.stem in faults if path.parent.name == "faults" else path.name not in words)
+    ]
+
+
+def _faults_of(number: int) -> set[str]:
+    """The modules of faults/ that a row is made with: its own, and those that this one imports, and so on.
+
+    The package itself, which says what the rows are, is one of them; the rows that it imports for that are not.
+    """
     from coordinator.selftest.faults import FAULTS
 
-    root = Path(__file__).parent
-    own = {kind.__module__.rpartition(".")[2] for kind in FAULTS[number].__mro__}
-    found = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        is_part = path.stem in own if path.parent.name == "faults" else path.name not in _WORDS
-        if is_part:
-            found.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
-    return found.hexdigest()[:_LENGTH]
+    found = {"__init__"}
+    waiting = [FAULTS[number].__module__.rpartition(".")[2]]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imported_faults(_ROOT / "faults" / f"{name}.py")
+    return found
+
+
+def _imported_faults(path: Path) -> Iterator[str]:
+    """The modules of faults/ that a file imports."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            module = name.removeprefix(f"{_FAULTS}.").partition(".")[0]
+            if name.startswith(f"{_FAULTS}.") and (path.parent / f"{module}.py").exists():
+                yield module
