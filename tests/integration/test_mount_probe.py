@@ -8,6 +8,7 @@ import pytest
 from shared import settings
 from shared.errors import VolumeUnavailable
 from shared.settings import get_settings
+from tests.conftest import scaffoldry
 from worker.sandbox.docker import Engine
 from worker.sandbox.docker_sandbox import DockerSandbox
 from worker.volume import check_mounts
@@ -39,6 +40,15 @@ def test_by_another_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe(monkeypatch, folder / "host-data", folder / "host-sockets")
     assert list((folder / "data").iterdir()) == list((folder / "sockets").iterdir()) == []
     assert Engine().find("scaffoldry.worker", "probe-test") == []
+
+
+@pytest.mark.redis
+def test_a_worker_takes_no_work_with_a_wrong_mapping(folder: Path, redis_url: str) -> None:
+    typo = {"SCAFFOLDRY_HOST_DATA_DIR": "/srv/typo", "SCAFFOLDRY_HOST_SOCKET_DIR": str(folder / "host-sockets")}
+    words = ("worker", "--broker-url", redis_url, "--name", "probe-test")
+    done = scaffoldry(*words, "--data-dir", str(folder / "data"), cwd=folder, **typo)
+    assert done.returncode == 3, done.stderr
+    assert f"lies in {folder}/data here does not lie in /srv/typo" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

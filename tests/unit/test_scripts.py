@@ -117,6 +117,20 @@ def test_an_image_that_cannot_be_made_stops_it_too(machine: Machine) -> None:
     assert not marker.exists()
 
 
+def test_the_services_are_built_on_the_image_that_is_named(machine: Machine) -> None:
+    for tool in ("flock", "cmp", "mv"):
+        (machine.bin / tool).symlink_to(str(shutil.which(tool)))
+    said = machine.folder / "said"
+    machine.program(machine.bin / "docker", f'echo "$@" >>{said}; [ "$1" != run ] || echo 3.11.2 x86_64')
+    for name in ("uv", "python"):
+        machine.program(machine.checkout / ".venv/bin" / name, "exit 0")
+    done = machine.script("compose_images.sh", BASE_IMAGE="lab/python:3.11")
+    assert done.returncode == 0, done.stderr
+    (built,) = (line for line in said.read_text().splitlines() if line.startswith("build "))
+    assert "--build-arg BASE_IMAGE=lab/python:3.11 " in built
+    assert done.stderr.endswith("(on lab/python:3.11).\n") or done.stdout.endswith("(on lab/python:3.11).\n")
+
+
 def have(machine: Machine, there: tuple[str, ...]) -> None:
     """Programs that do nothing; ``engine``: one that answers when it is asked."""
     for name in there:

@@ -528,7 +528,8 @@ def test_no_directory_is_polled_to_learn_that_work_is_done(
 
     for name in ("listdir", "scandir"):
         watch(os, name, 0)
-    watch(ExperimentFileManager, "load_result", 1)
+    for name in ("load_result", "is_committed", "committed_run_types"):
+        watch(ExperimentFileManager, name, 1)
     clock = [0.0]
     dispatch(files, AccountingQueue(clock, busy_until=600), plan(runs=20), lambda: clock[0], recorder=recorder)
     assert recorder.count("finished") == 40

@@ -40,7 +40,7 @@ def test_leases_that_expired_because_a_clock_was_set_are_renewed_before_they_are
 
 def test_a_run_that_ended_and_whose_receipt_does_not_come_was_begun() -> None:
     assert looks(leased(1), *[ENDED] * ABSENT_LOOKS)[-1] == {ONE: True}
-    assert looks(leased(1), GONE, *[ENDED] * (ABSENT_LOOKS - 1))[-1] == {ONE: True}, "after everything in Redis was lost"
+    assert looks(leased(1), GONE, *[ENDED] * (ABSENT_LOOKS - 1))[-1] == {ONE: True}, "after Redis lost everything"
 
 
 def test_a_lease_that_went_with_all_that_redis_held_is_given_as_long_as_one_that_stays_as_it_was() -> None:
