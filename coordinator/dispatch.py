@@ -260,7 +260,8 @@ class Dispatch:
         now = self.clock()
         if now - self._looked < LOOK_SECONDS:
             return
-        self._looked = now
+        # On time, however long this loop's turns take; but no two looks at once after a standstill.
+        self._looked = max(self._looked + LOOK_SECONDS, now - LOOK_SECONDS / 2)
         sightings = self.queue.sightings(self._silent())
         if sightings is None:
             self._lookout.forget()

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
         name, _, value = word.partition("=")
         if name == "without":
             without(value, module)
-        else:
+        elif module in WHERE.get(name, (module,)):
             CHANGES[name](value)
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -140,6 +140,8 @@ CHANGES: dict[str, Callable[[str], None]] = {
     "deaf": deaf,
     "clock": clock,
 }
+WHERE: dict[str, tuple[str, ...]] = {"deaf": ("worker",)}
+"""The packages whose processes a change is made in; all that it is asked for, where that is not said."""
 
 if __name__ == "__main__":
     main(sys.argv[1:])

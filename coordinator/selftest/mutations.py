@@ -158,7 +158,7 @@ MUTATIONS: dict[str, Mutation] = {
             name="watchdog",
             what="the watchdog of deaf workers",
             switch_off=without_watchdog,
-            rows=(4, 6),
+            rows=(6,),
             where=("worker",),
             symptom=broken(r"at most (\d+) s", lambda seconds: seconds >= 60),
             symptom_words="a worker is deaf for 60 s and more",

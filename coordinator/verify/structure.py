@@ -141,7 +141,7 @@ def gone_flaws(files: ExperimentFileManager, plan: Plan) -> Iterator[Flaw]:
         return  # nothing was counted yet; what else is wrong is said of the file that it is wrong with
     if lost:
         problem = (
-            f"Results that scoring/details_{iteration}.json counts are gone: {lost:,}. Restore them from a copy. Or remove "
-            f"that iteration's scoring files, too, and `{command('resume', str(files))}` does the runs again."
+            f"Results that scoring/details_{iteration}.json counts are gone: {lost:,}. Restore them from a copy. Or "
+            f"remove that iteration's scoring files, too, and `{command('resume', str(files))}` does the runs again."
         )
         yield Flaw(fault=Fault.MISSING, file=f"results/{iteration}", problem=problem)

@@ -3,13 +3,15 @@
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from typing import ClassVar, TypeVar
 
 from coordinator.selftest.results import Bound
 from coordinator.selftest.witness import Ledger, is_committed, starts
 from coordinator.selftest.workload import Workload
-from coordinator.selftest.world import World
+from coordinator.selftest.world import EndedEarly, World
+
+T = TypeVar("T")
 
 LEASE_SECONDS = 30.0
 """How long a lease outlives its holder; the bounds are stated in it."""
@@ -59,11 +61,20 @@ def moments(dice: random.Random, jobs: int, count: int) -> list[int]:
     return sorted(dice.sample(range(1, last), count))
 
 
+def look_for(world: World, look: Callable[[], T | None]) -> T:
+    """What a look finds, as soon as it finds anything; raises EndedEarly where the coordinator ends before that."""
+    while not (found := look()):
+        if world.coordinator.exit_code is not None:
+            raise EndedEarly(f"The coordinator ended ({world.coordinator.exit_code}) before there was anything to hit.")
+        world.pause(0.05)
+    return found
+
+
 class Stalls:
     """Measures how long work that was stalled stays so.
 
-    It is stalled until it is enqueued again: who then waits for workers that have other work to do is in line. When it
-    is started anew is measured as well, and each must be; or be committed, where that had happened just before.
+    It is stalled until it is started anew; or is committed, where that had happened just before. When it was enqueued
+    again is measured as well: from then on it waits for workers that have other work to do.
     """
 
     def __init__(self, world: World) -> None:
@@ -105,14 +116,14 @@ class Stalls:
                 del self._open[run]
 
     def bound(self, limit: float = RESTART_SECONDS) -> Bound:
-        """All were enqueued again within the limit, and started."""
+        """All were started anew within the limit."""
         self._looked = 0.0
         self.look()  # the last may have come just before the end
         worst, last = max(self.enqueued, default=0.0), max(self.started, default=0.0)
         figure = f"{len(self.started)} stalled, enqueued again within {worst:.0f} s, restarted within {last:.0f} s"
         if self._open:
             figure += f", {len(self._open)} never"
-        return Bound(holds=bool(self.started) and not self._open and worst <= limit, figure=figure)
+        return Bound(holds=bool(self.started) and not self._open and last <= limit, figure=figure)
 
 
 class Consuming:

@@ -70,8 +70,9 @@ class KilledCoordinator(Fault):
         self._look(world)
 
     def _look(self, world: World) -> None:
-        if world.known_experiment() is not None:
-            self._torn.update(torn_files(world.experiment))
+        """Look for torn files, also in what is left of an experiment that never got the file that makes it one."""
+        for folder in world.data_dir.glob(f"{world.name}_*"):
+            self._torn.update(f"{folder.name}/{name}" for name in torn_files(folder))
 
     def bound(self, world: World, found: Ledger) -> Bound:
         torn = len(self._torn)

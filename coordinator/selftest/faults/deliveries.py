@@ -45,9 +45,14 @@ class Deliveries(threading.Thread):
         return [first.get(run_type, 0) for run_type in run_types]
 
     @property
+    def total(self) -> int:
+        """Deliveries of all messages."""
+        return sum(self.counts.values())
+
+    @property
     def again(self) -> int:
         """Deliveries beyond the first of a message."""
-        return sum(self.counts.values()) - len(self.counts)
+        return self.total - len(self.counts)
 
     def end(self) -> None:
         """Listen no more."""

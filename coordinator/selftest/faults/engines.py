@@ -1,16 +1,23 @@
 """Faults of Docker engines and containers."""
 
 import random
+import time
 
-from coordinator.selftest.faults.base import Fault, moments
-from coordinator.selftest.faults.evidence import tries
+from coordinator.selftest.engine import Container
+from coordinator.selftest.faults.base import Fault, look_for, moments
+from coordinator.selftest.faults.evidence import Attempt, Spans, at_work, engine_answers, failed, try_of
 from coordinator.selftest.own_engine import OwnEngine
 from coordinator.selftest.results import Bound
-from coordinator.selftest.witness import Ledger, starts
+from coordinator.selftest.witness import Ledger
 from coordinator.selftest.workload import Workload
 from coordinator.selftest.world import World
 
 _GRACE = 30.0
+_RESTARTS = 3
+_END_SECONDS = 60.0
+"""In which the log tells how an attempt ended whose container was killed."""
+_PATIENCE = 3.0
+"""Seconds after which an engine that has not answered is taken to hang."""
 
 
 class KilledContainers(Fault):
@@ -20,38 +27,44 @@ class KilledContainers(Fault):
     containers = True
 
     def harm(self, world: World, dice: random.Random) -> None:
-        self._killed: list[tuple[str, int]] = []
-        """Run, and which of its starts that was."""
+        self._killed: list[Attempt] = []
         for moment in moments(dice, world.workload.jobs, world.workload.jobs // 10):
             world.reach(moment)
-            while not self._kill_one(world, dice):
-                world.reach(0)
+            while not self._hit_one(world, dice):
+                pass
 
-    def _kill_one(self, world: World, dice: random.Random) -> bool:
-        running = [one for one in world.engine.containers(world.experiment.name) if one.running]
-        running = [one for one in running if world.may_interrupt([one.run_type])]
-        if not running:
-            return False
-        victim = dice.choice(running)
+    def _hit_one(self, world: World, dice: random.Random) -> bool:
+        """Kill a container; whether its program had not answered yet: else that was too late to be a fault."""
+        victim = dice.choice(look_for(world, lambda: self._running(world)))
         if not world.engine.kill(victim.id):
             return False
         world.interrupt([victim.run_type])
-        self._killed.append((victim.run_type, len(starts(world.experiment, victim.run_type))))
-        return True
+        attempt = (victim.run_type, int(victim.attempt))
+        self._killed.append(attempt)
+        return world.wait_for(lambda: self._has_ended(world, attempt), _END_SECONDS) and self._unanswered(
+            world, attempt
+        )
+
+    def _running(self, world: World) -> list[Container]:
+        running = [one for one in world.engine.containers(world.experiment.name) if one.running]
+        return [one for one in running if world.may_interrupt([one.run_type])]
+
+    def _has_ended(self, world: World, attempt: Attempt) -> bool:
+        one = try_of(world.experiment, attempt)
+        return one is not None and bool(one.ends)
+
+    def _unanswered(self, world: World, attempt: Attempt) -> bool:
+        one = try_of(world.experiment, attempt)
+        return one is None or not one.answered
 
     def bound(self, world: World, found: Ledger) -> Bound:
-        """Those that had not answered yet were tried again; that none was scored for it, the scores say."""
+        """As many as planned had not answered yet, and were tried again; none scored for it, say the scores."""
         wanted = world.workload.jobs // 10
-        hit = [(run, start) for run, start in self._killed if not self._had_answered(world, run, start)]
-        logged = [(run, start) for run, start in hit if tries(world.experiment, run)[start - 1].is_infra_error]
-        retried = [(run, start) for run, start in logged if found.attempts.get(run, 0) > start]
+        hit = [one for one in self._killed if self._unanswered(world, one)]
+        logged = [one for one in hit if failed(world.experiment, one)]
+        retried = [(run, number) for run, number in logged if found.attempts.get(run, 0) > number]
         figure = f"{len(self._killed)} killed, {len(hit)} unanswered: {len(logged)} infra_error, {len(retried)} retried"
-        enough = len(self._killed) >= wanted and 2 * len(hit) >= wanted
-        return Bound(holds=enough and len(hit) == len(retried), figure=figure)
-
-    def _had_answered(self, world: World, run: str, start: int) -> bool:
-        """Whether the program's answer was there before its container was killed."""
-        return tries(world.experiment, run)[start - 1].answered
+        return Bound(holds=len(hit) >= wanted and len(hit) == len(retried), figure=figure)
 
 
 class OwnEngineFault(Fault):
@@ -70,20 +83,25 @@ class OwnEngineFault(Fault):
 
 class RestartedEngine(OwnEngineFault):
     number = 14
-    name = "Docker daemon restarted 3 times"
+    name = f"Docker daemon restarted {_RESTARTS} times"
     also = "no run scored 0 for it"
 
     def harm(self, world: World, dice: random.Random) -> None:
-        self._hit = 0
-        for moment in moments(dice, world.workload.jobs, 3):
+        self._hit: list[set[Attempt]] = []
+        """What was at work when the engine was stopped, each time."""
+        for moment in moments(dice, world.workload.jobs, _RESTARTS):
             world.reach(moment)
-            self._hit += len(world.all_in_hand())
+            self._hit.append(look_for(world, lambda: at_work(world)))
             self.engine.stop()
             world.pause(dice.uniform(0.0, 5.0))
             self.engine.start()
 
     def bound(self, world: World, found: Ledger) -> Bound:
-        return Bound(holds=self._hit > 0, figure=f"{self._hit} runs hit")
+        """There was something to lose each time, and something was lost; none scored for it, say the scores."""
+        hit = set().union(*self._hit)
+        lost = [one for one in hit if failed(world.experiment, one)]
+        figure = f"{' + '.join(str(len(one)) for one in self._hit)} runs in hand, {len(lost)} of them infra_error"
+        return Bound(holds=len(self._hit) == _RESTARTS and all(self._hit) and bool(lost), figure=figure)
 
 
 class HangingEngine(OwnEngineFault):
@@ -95,22 +113,38 @@ class HangingEngine(OwnEngineFault):
         return workload.model_copy(update={"timeout": workload.seconds + 10.0})
 
     def harm(self, world: World, dice: random.Random) -> None:
+        self._spans = Spans(world)
         world.reach(dice.randrange(world.workload.jobs // 8, world.workload.jobs // 2))
-        world.wait_for(lambda: bool(world.all_in_hand()))
-        held = self._at_work(world)
-        limit = world.workload.timeout + _GRACE
-        self._hit, self._left = len(held), set(held)
+        self._answered = [self._answers(world)]
+        """Whether the API did: before it was hung, then, and when those in hand were at their ends."""
+        self._held = look_for(world, lambda: at_work(world))
+        self._since = time.monotonic()
         self.engine.hang(True)
         try:
-            world.wait_for(lambda: not held & self._at_work(world), limit)
-            self._left = held & self._at_work(world)
+            self._answered.append(self._answers(world))
+            # Longer than they may take, so that who is let go only by the end of it has taken too long.
+            world.wait_for(lambda: not self._held & at_work(world), self._limit(world) + 1.0)
+            self._answered.append(self._answers(world))
         finally:
             self.engine.hang(False)
+            self._until = time.monotonic()
 
-    def _at_work(self, world: World) -> set[tuple[str, int]]:
-        """The runs in hand, each with the number of its starts: one that is tried again is another."""
-        return {(run, len(starts(world.experiment, run))) for run in world.all_in_hand().values()}
+    def _answers(self, world: World) -> bool:
+        return engine_answers(world, self.engine.command.url or "", _PATIENCE)
+
+    def _limit(self, world: World) -> float:
+        """Seconds that an attempt may take, from its start."""
+        return world.workload.timeout + _GRACE
 
     def bound(self, world: World, found: Ledger) -> Bound:
-        figure = f"{self._hit - len(self._left)} of {self._hit} runs ended in time"
-        return Bound(holds=self._hit > 0 and not self._left, figure=figure)
+        """The API hung, somebody's attempt came to grief by it, and none that met it took longer than it may."""
+        met = self._spans.during(self._since, self._until)
+        lost = [one for one in self._held if failed(world.experiment, one)]
+        longest, limit = max(met.values(), default=0.0), self._limit(world)
+        silent = self._answered == [True, False, False]
+        figure = (
+            f"{'hung' if silent else 'NOT hung'} for {self._until - self._since:.0f} s: {len(self._held)} runs "
+            f"in hand, {len(lost)} of them infra_error, {len(met.keys() - self._held)} taken meanwhile; "
+            f"the longest took {longest:.0f} s of {limit:.0f}"
+        )
+        return Bound(holds=silent and bool(lost) and longest <= limit, figure=figure)

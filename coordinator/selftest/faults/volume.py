@@ -11,7 +11,7 @@ from typing import ClassVar
 from coordinator.selftest.faults.base import Fault, moments
 from coordinator.selftest.faults.evidence import refusal
 from coordinator.selftest.results import Bound
-from coordinator.selftest.witness import Ledger, committed, torn_files
+from coordinator.selftest.witness import Ledger, committed, starts, torn_files
 from coordinator.selftest.world import World
 from shared.errors import Unavailable
 
@@ -140,11 +140,13 @@ class DamagedResults(Fault):
         world.reach(moments(dice, world.workload.jobs, 1)[0] + 2)
         world.coordinator.kill()
         results = committed(world.experiment)
-        self._damaged = dice.sample(sorted(results), 2)
+        cut, flipped = dice.sample(sorted(results), 2)
+        self._damaged = {run: len(starts(world.experiment, run)) for run in (cut, flipped)}
+        """Run -> how often it had been started by then."""
         for run in self._damaged:
             world.watch.forgive(run)
-        truncate(results[self._damaged[0]], dice)
-        flip_a_bit(results[self._damaged[1]], dice)
+        truncate(results[cut], dice)
+        flip_a_bit(results[flipped], dice)
         verify = world.scaffoldry("verify", str(world.experiment))
         world.wait_for(lambda: verify.exit_code is not None, 60)
         said = verify.said()
@@ -152,7 +154,9 @@ class DamagedResults(Fault):
         world.run_coordinator()
 
     def bound(self, world: World, found: Ledger) -> Bound:
-        again = [run for run in self._damaged if run in found.results]
+        """Both were found by ``verify``, and started once more than they had been."""
+        more = [run for run, before in self._damaged.items() if len(starts(world.experiment, run)) > before]
+        again = [run for run in more if run in found.results]
         figure = f"{len(self._found)} of 2 found by verify, {len(again)} run again"
         return Bound(holds=len(self._found) == len(again) == 2, figure=figure)
 

@@ -3,7 +3,7 @@
 import random
 import signal
 
-from coordinator.selftest.faults.base import Fault, Stalls, moments
+from coordinator.selftest.faults.base import Fault, Stalls, look_for, moments
 from coordinator.selftest.faults.evidence import refused_commits
 from coordinator.selftest.processes import Process, kill_pid
 from coordinator.selftest.results import Bound
@@ -18,13 +18,15 @@ READY_SECONDS = 60.0
 
 def pick_worker(world: World, dice: random.Random) -> tuple[int, list[str]]:
     """A worker that has runs in hand, none of which would be given up were it killed; its place, and the runs."""
-    while True:
+
+    def look() -> tuple[int, list[str]] | None:
         for index in dice.sample(range(WORKERS), WORKERS):
             runs = list(world.in_hand(world.workers[index]).values())
             if runs and world.may_interrupt(runs):
                 return index, runs
-        world.reach(0)
-        world.pause(0.05)
+        return None
+
+    return look_for(world, look)
 
 
 _LATE_SECONDS = 60.0
@@ -34,7 +36,7 @@ _LATE_SECONDS = 60.0
 class KilledWorkers(Fault):
     number = 1
     name = "20 x SIGKILL of a worker's main process"
-    also = "stalled work enqueued again within lease + 15 s, and restarted"
+    also = "stalled work restarted within lease + 15 s"
 
     def harm(self, world: World, dice: random.Random) -> None:
         self._stalls = Stalls(world)
@@ -53,7 +55,7 @@ class KilledWorkers(Fault):
 class KilledChildren(Fault):
     number = 2
     name = "20 x SIGKILL of a pool child"
-    also = "stalled work enqueued again within lease + 15 s, and restarted"
+    also = "stalled work restarted within lease + 15 s"
 
     def harm(self, world: World, dice: random.Random) -> None:
         self._stalls = Stalls(world)
@@ -68,12 +70,10 @@ class KilledChildren(Fault):
         return self._stalls.bound()
 
     def _pick(self, world: World, dice: random.Random) -> tuple[int, str]:
-        while True:
-            found = [(pid, run) for pid, run in sorted(world.all_in_hand().items()) if world.may_interrupt([run])]
-            if found:
-                return dice.choice(found)
-            world.reach(0)
-            world.pause(0.05)
+        def look() -> list[tuple[int, str]]:
+            return [(pid, run) for pid, run in sorted(world.all_in_hand().items()) if world.may_interrupt([run])]
+
+        return dice.choice(look_for(world, look))
 
 
 class StoppedWorker(Fault):
@@ -105,12 +105,14 @@ class StoppedWorker(Fault):
         return Bound(holds=bool(self._late) and len(kept) == len(self._late), figure=figure)
 
     def _with_a_long_run(self, world: World) -> tuple[Process, list[str]]:
-        while True:
+        def look() -> tuple[Process, list[str]] | None:
             for worker in world.workers:
                 runs = [run for run in world.in_hand(worker).values() if self._is_long(world, run)]
                 if runs:
                     return worker, runs
-            world.reach(0)
+            return None
+
+        return look_for(world, look)
 
     def _is_long(self, world: World, run: str) -> bool:
         return world.workload.is_long(int(run.partition("_")[2]))

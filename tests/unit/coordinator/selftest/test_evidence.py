@@ -124,14 +124,15 @@ def test_work_is_stalled_until_it_is_enqueued_and_must_be_started(
     logged(tmp_path, None)
     stalls.note(["valid_0"])
     assert not stalls.bound().holds
-    now[0] += RESTART_SECONDS - 1
+    now[0] += RESTART_SECONDS - 11
     waiting.add("valid_0")
     stalls.look()
     assert not stalls.bound().holds, "it only waits"
     now[0] += 10
     logged(tmp_path, result())
     assert stalls.bound().holds
-    assert stalls.bound().figure == "1 stalled, enqueued again within 44 s, restarted within 54 s"
+    assert stalls.bound().figure == "1 stalled, enqueued again within 34 s, restarted within 44 s"
+    assert not stalls.bound(limit=43).holds
 
 
 def killed(tmp_path: Path, *hits: tuple[str, int]) -> KilledContainers:
@@ -147,6 +148,11 @@ def test_a_killed_container_without_an_answer_is_an_infra_error_and_tried_again(
     assert fault.bound(world(tmp_path), found).holds
     assert fault.bound(world(tmp_path), found).figure == "2 killed, 2 unanswered: 2 infra_error, 2 retried"
     assert not killed(tmp_path, ("valid_0", 1)).bound(world(tmp_path), found).holds, "too few"
+    logged(tmp_path, result(output="4"), run="valid_3")
+    answered = killed(tmp_path, ("valid_0", 1), ("valid_3", 1))
+    assert not answered.bound(world(tmp_path), found).holds, "one had answered, so that too few were hit"
+    unknown = killed(tmp_path, ("valid_0", 1), ("valid_1", 1), ("valid_4", 1))
+    assert not unknown.bound(world(tmp_path), found).holds, "what became of one is not known"
     assert not fault.bound(world(tmp_path), ledger(attempts={"valid_0": 2, "valid_1": 1})).holds
     logged(tmp_path, result(Status.SCAFFOLD_ERROR, score=0.0), run="valid_2")
     assert not killed(tmp_path, ("valid_0", 1), ("valid_2", 1)).bound(world(tmp_path), found).holds

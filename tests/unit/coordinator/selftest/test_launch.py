@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.selftest.launch import command
+from coordinator.selftest.launch import CHANGES, command, main
 from coordinator.selftest.mutations import MUTATIONS, problem, replace
 from shared.errors import Unavailable
 from tests.conftest import command_environment
@@ -65,6 +65,18 @@ def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
         "worker",
         "run",
     ]
+
+
+def test_only_workers_are_made_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[str] = []
+    for name in ("deaf", "clock"):
+        monkeypatch.setitem(CHANGES, name, changed.append)
+    monkeypatch.setattr("runpy.run_module", lambda *args, **kwargs: None)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    main(["deaf=marker", "clock=file", "--", "coordinator", "run"])
+    assert changed == ["file"]
+    main(["deaf=marker", "clock=file", "--", "worker", "run"])
+    assert changed == ["file", "marker", "file"]
 
 
 def test_a_mechanism_that_is_not_there_cannot_be_switched_off() -> None:

@@ -46,12 +46,16 @@ def test_another_failure_is_not_the_symptom(name: str, seen: SeedRun) -> None:
 
 
 def test_all_rows_of_a_mutation_must_notice() -> None:
-    watchdog = MUTATIONS["watchdog"]
+    watchdog = MUTATIONS["watchdog"].model_copy(update={"rows": (4, 6)})
     deaf, well = row(4, runs=(run("at most 60 s"),)), row(6)
     assert watchdog.missed([deaf, well]) == [6]
     assert watchdog.missed([deaf]) == [6]
     assert watchdog.missed([deaf], wanted=[4]) == []
     assert watchdog.missed([deaf, row(6, runs=deaf.runs)]) == []
+
+
+def test_a_deaf_worker_is_looked_for_where_one_is_made_deaf() -> None:
+    assert MUTATIONS["watchdog"].rows == (6,)
 
 
 def test_the_rows_of_the_mutations_are_rows() -> None:
