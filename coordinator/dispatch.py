@@ -83,7 +83,7 @@ class Dispatch:
     """When the silence was last looked into."""
     _refusal_told: float = -math.inf
     _silences: int = 0
-    _looked: float = 0.0
+    _look_due: float = 0.0
     _lookout: Lookout = field(default_factory=Lookout)
     _failures: Counter[Job] = field(default_factory=Counter)
     """How many tries each outstanding job has had in vain, those not counted that its host's trouble took."""
@@ -98,7 +98,8 @@ class Dispatch:
         Raises OutOfBudget where the budget ended that early: then nothing more was started, what was under way has
         ended, and jobs without a result are left for a session with more to spend.
         """
-        self._heard = self._complained = self._looked = self.clock()
+        self._heard = self._complained = self.clock()
+        self._look_due = self._heard + LOOK_SECONDS
         more = True
         while more or self._outstanding:
             more = more and self._fill_window(jobs)
@@ -258,11 +259,12 @@ class Dispatch:
     def _mind_the_lost(self) -> None:
         """Attempts that neither wait nor are run went down with whoever had taken them, or with the broker."""
         now = self.clock()
-        if now - self._looked < LOOK_SECONDS:
+        if now < self._look_due:
             return
-        # On time, however long this loop's turns take; but no two looks at once after a standstill.
-        self._looked = max(self._looked + LOOK_SECONDS, now - LOOK_SECONDS / 2)
         sightings = self.queue.sightings(self._silent())
+        # On time, however long this loop's turns take; no two at once after a standstill; a tenth of our time at most.
+        after = self.clock()
+        self._look_due = max(self._look_due + LOOK_SECONDS, now + LOOK_SECONDS / 2, after + 9 * (after - now))
         if sightings is None:
             self._lookout.forget()
             return
@@ -286,7 +288,7 @@ class Dispatch:
         Leases could not be renewed meanwhile, so they are given as long as one lasts before they are looked at again.
         """
         self._heard = self._complained = self.clock()
-        self._looked = self._heard + LEASE_SECONDS
+        self._look_due = self._heard + LEASE_SECONDS + LOOK_SECONDS
         self._lookout.forget()
         for job, attempt in self._silent():
             committed = self.files.load_result(job)
