@@ -1,5 +1,6 @@
 """The probe at a worker's start, with a real engine that knows the directories by another name, or not at all."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,9 +45,10 @@ def test_by_another_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.redis
 def test_a_worker_takes_no_work_with_a_wrong_mapping(folder: Path, redis_url: str) -> None:
-    typo = {"SCAFFOLDRY_HOST_DATA_DIR": "/srv/typo", "SCAFFOLDRY_HOST_SOCKET_DIR": str(folder / "host-sockets")}
-    words = ("worker", "--broker-url", redis_url, "--name", "probe-test")
-    done = scaffoldry(*words, "--data-dir", str(folder / "data"), cwd=folder, **typo)
+    words = ("worker", "--broker-url", redis_url, "--name", "probe-test", "--data-dir", str(folder / "data"))
+    with tempfile.TemporaryDirectory() as sockets:  # a short path
+        given = {"SCAFFOLDRY_HOST_DATA_DIR": "/srv/typo", "SCAFFOLDRY_SOCKET_DIR": sockets}
+        done = scaffoldry(*words, cwd=folder, **given)
     assert done.returncode == 3, done.stderr
     assert f"lies in {folder}/data here does not lie in /srv/typo" in done.stderr and "Traceback" not in done.stderr
 

