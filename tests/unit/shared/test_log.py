@@ -41,8 +41,5 @@ def test_it_is_not_forked_in_the_middle_of_a_word() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(line.split("] ")[1].strip() for line in done.stdout.splitlines()) == [
-        "the child's",
-        "the parent's first word",
-        "the parent's second",
-    ]
+    for word in ("the child's", "the parent's first word", "the parent's second"):
+        assert done.stdout.count(word) == 1, done.stdout
